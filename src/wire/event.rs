@@ -1,0 +1,456 @@
+//! Events are passed on as bytes; this is the little that is read of them: which entities they
+//! touch, which they end, whether they replace the application.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::kind::Entity;
+
+/// Members of events that hold a channel.
+const CHANNELS: [&str; 15] = [
+    "caller",
+    "channel",
+    "connected_channel",
+    "destination_channel",
+    "destination_link_first_leg",
+    "destination_link_second_leg",
+    "destination_threeway_channel",
+    "forwarded",
+    "peer",
+    "replace_channel",
+    "source_channel",
+    "transfer_target",
+    "transferee",
+    "transferer_first_leg",
+    "transferer_second_leg",
+];
+
+/// Members of events that hold a bridge.
+const BRIDGES: [&str; 5] = [
+    "bridge",
+    "bridge_from",
+    "destination_threeway_bridge",
+    "transferer_first_leg_bridge",
+    "transferer_second_leg_bridge",
+];
+
+/// Members of events that hold channels and bridges of their own (ChannelTransfer).
+const PARTIES: [&str; 2] = ["refer_to", "referred_by"];
+
+/// What is read of an event.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Touched<'a> {
+    /// The event's type.
+    pub kind: Cow<'a, str>,
+    /// The entities it touches, by id; a recording's is its name, an endpoint's `tech/resource`.
+    pub entities: Vec<(Entity, Cow<'a, str>)>,
+    channels_of_endpoint: Vec<Cow<'a, str>>,
+}
+
+impl<'a> Touched<'a> {
+    /// Reads `event`; none where it is not a JSON object.
+    pub fn read(event: &'a [u8]) -> Option<Touched<'a>> {
+        let mut touched: Touched<'a> = serde_json::from_slice(event).ok()?;
+        // Only a user event signals the channels of its endpoint; a change of an endpoint's state
+        // is no business of theirs.
+        if touched.kind == "ChannelUserevent" {
+            let channels = std::mem::take(&mut touched.channels_of_endpoint);
+            touched
+                .entities
+                .extend(channels.into_iter().map(|id| (Entity::Channel, id)));
+        }
+        Some(touched)
+    }
+
+    /// The entity that is no more after this event.
+    pub fn ends(&self) -> Option<&(Entity, Cow<'a, str>)> {
+        let entity = match self.kind.as_ref() {
+            "ChannelDestroyed" => Entity::Channel,
+            "BridgeDestroyed" => Entity::Bridge,
+            "PlaybackFinished" => Entity::Playback,
+            "RecordingFinished" | "RecordingFailed" => Entity::LiveRecording,
+            _ => return None,
+        };
+        self.entities.iter().find(|(touched, _)| *touched == entity)
+    }
+
+    fn add(&mut self, entity: Entity, id: Option<Cow<'a, str>>) {
+        if let Some(id) = id.filter(|id| !id.is_empty()) {
+            self.entities.push((entity, id));
+        }
+    }
+}
+
+/// Whether `event` says that another websocket took the application over.
+pub fn replaces_application(event: &[u8]) -> bool {
+    const TYPE: &[u8] = b"ApplicationReplaced";
+    // Nearly no event has the word; only one that has is parsed.
+    event.windows(TYPE.len()).any(|window| window == TYPE)
+        && Touched::read(event).is_some_and(|touched| touched.kind == "ApplicationReplaced")
+}
+
+/// `event` with the member `dialog` added; none where it is not a JSON object.
+pub fn with_dialog(event: &[u8], dialog: &str) -> Option<Vec<u8>> {
+    let open = event.trim_ascii().strip_suffix(b"}")?;
+    let first = open.strip_prefix(b"{")?;
+    let comma: &[u8] = if first.trim_ascii().is_empty() {
+        b""
+    } else {
+        b","
+    };
+    let dialog = serde_json::to_vec(dialog).ok()?;
+    Some([open, comma, b"\"dialog\":", &dialog, b"}"].concat())
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Touched<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(Members(std::marker::PhantomData))
+    }
+}
+
+struct Members<'a>(std::marker::PhantomData<&'a ()>);
+
+impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
+    type Value = Touched<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an event")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Touched<'a>, M::Error> {
+        let mut touched = Touched::default();
+        while let Some(Text(name)) = map.next_key::<Text<'_>>()? {
+            let name = name.as_deref().unwrap_or_default();
+            if name == "type" {
+                touched.kind = map.next_value::<Text<'_>>()?.0.unwrap_or_default();
+            } else if CHANNELS.contains(&name) {
+                let channel = map.next_value::<Object<'_>>()?;
+                touched.add(Entity::Channel, channel.id);
+            } else if BRIDGES.contains(&name) {
+                let bridge = map.next_value::<Object<'_>>()?;
+                touched.add(Entity::Bridge, bridge.id);
+                for id in bridge.channels {
+                    touched.add(Entity::Channel, Some(id));
+                }
+            } else if PARTIES.contains(&name) {
+                if let Some(party) = map.next_value::<Party<'_>>()?.0 {
+                    touched.entities.extend(party.entities);
+                }
+            } else {
+                match name {
+                    "playback" => {
+                        let playback = map.next_value::<Object<'_>>()?;
+                        touched.add(Entity::Playback, playback.id);
+                    }
+                    "recording" => {
+                        let recording = map.next_value::<Object<'_>>()?;
+                        touched.add(Entity::LiveRecording, recording.name);
+                    }
+                    "device_state" => {
+                        let device = map.next_value::<Object<'_>>()?;
+                        touched.add(Entity::DeviceState, device.name);
+                    }
+                    "endpoint" => {
+                        let endpoint = map.next_value::<Object<'_>>()?;
+                        if let (Some(tech), Some(resource)) =
+                            (endpoint.technology, endpoint.resource)
+                        {
+                            let id = format!("{tech}/{resource}");
+                            touched.add(Entity::Endpoint, Some(id.into()));
+                        }
+                        touched.channels_of_endpoint = endpoint.channels;
+                    }
+                    _ => {
+                        map.next_value::<IgnoredAny>()?;
+                    }
+                }
+            }
+        }
+        Ok(touched)
+    }
+}
+
+/// Text, borrowed where it has no escapes; none where it is something else.
+struct Text<'a>(Option<Cow<'a, str>>);
+
+/// A party of a transfer; none where it is not an object.
+struct Party<'a>(Option<Touched<'a>>);
+
+/// The members of a channel, bridge, playback, … that matter; all none where it is no object.
+#[derive(Default)]
+struct Object<'a> {
+    id: Option<Cow<'a, str>>,
+    name: Option<Cow<'a, str>>,
+    technology: Option<Cow<'a, str>>,
+    resource: Option<Cow<'a, str>>,
+    channels: Vec<Cow<'a, str>>,
+}
+
+/// Texts of a list; empty where it is no list.
+#[derive(Default)]
+struct Texts<'a>(Vec<Cow<'a, str>>);
+
+/// Implements the methods of a visitor that takes anything it does not care for as nothing:
+/// an event of a shape that nobody has heard of yet must not go unread as a whole.
+macro_rules! lenient {
+    ($nothing:expr) => {
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("anything")
+        }
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+        fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+        fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+        fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+        fn visit_unit<E>(self) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+    };
+}
+
+macro_rules! lenient_text {
+    ($nothing:expr) => {
+        fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+            Ok($nothing)
+        }
+    };
+}
+
+macro_rules! lenient_list {
+    ($nothing:expr) => {
+        fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+            while seq.next_element::<IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+macro_rules! lenient_map {
+    ($nothing:expr) => {
+        fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+            while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+            Ok($nothing)
+        }
+    };
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Text<'de>;
+            lenient!(Text(None));
+            lenient_list!(Text(None));
+            lenient_map!(Text(None));
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Borrowed(text))))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            }
+        }
+        from.deserialize_any(Visit)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Party<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Party<'de>;
+            lenient!(Party(None));
+            lenient_text!(Party(None));
+            lenient_list!(Party(None));
+            fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Self::Value, M::Error> {
+                let members = Members(std::marker::PhantomData);
+                Ok(Party(Some(members.visit_map(map)?)))
+            }
+        }
+        from.deserialize_any(Visit)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Texts<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Texts<'de>;
+            lenient!(Texts::default());
+            lenient_text!(Texts::default());
+            lenient_map!(Texts::default());
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Self::Value, S::Error> {
+                let mut texts = Vec::new();
+                while let Some(Text(text)) = seq.next_element::<Text<'de>>()? {
+                    texts.extend(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+        from.deserialize_any(Visit)
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Visit;
+        impl<'de> Visitor<'de> for Visit {
+            type Value = Object<'de>;
+            lenient!(Object::default());
+            lenient_text!(Object::default());
+            lenient_list!(Object::default());
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut object = Object::default();
+                while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+                    match name.as_deref().unwrap_or_default() {
+                        "id" => object.id = map.next_value::<Text<'de>>()?.0,
+                        "name" => object.name = map.next_value::<Text<'de>>()?.0,
+                        "technology" => object.technology = map.next_value::<Text<'de>>()?.0,
+                        "resource" => object.resource = map.next_value::<Text<'de>>()?.0,
+                        "channels" | "channel_ids" => {
+                            object.channels = map.next_value::<Texts<'de>>()?.0;
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(object)
+            }
+        }
+        from.deserialize_any(Visit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entities(event: &str) -> Vec<(Entity, String)> {
+        let touched = Touched::read(event.as_bytes()).unwrap();
+        touched
+            .entities
+            .into_iter()
+            .map(|(entity, id)| (entity, id.into_owned()))
+            .collect()
+    }
+
+    fn one(entity: Entity, id: &str) -> (Entity, String) {
+        (entity, id.to_owned())
+    }
+
+    #[test]
+    fn entities_of_events() {
+        use Entity::{Bridge, Channel, DeviceState, Endpoint, LiveRecording, Playback};
+        let event = r#"{"type":"ChannelEnteredBridge","bridge":{"id":"b","channels":["c","d"]},"channel":{"id":"c"}}"#;
+        let expected = [
+            one(Bridge, "b"),
+            one(Channel, "c"),
+            one(Channel, "d"),
+            one(Channel, "c"),
+        ];
+        assert_eq!(entities(event), expected);
+        assert_eq!(
+            entities(r#"{"type":"Dial","caller":{"id":"a"},"peer":{"id":"b"}}"#),
+            [one(Channel, "a"), one(Channel, "b")]
+        );
+        assert_eq!(
+            entities(r#"{"type":"RecordingStarted","recording":{"name":"r\u00fc"}}"#),
+            [one(LiveRecording, "rü")]
+        );
+        assert_eq!(
+            entities(r#"{"device_state":{"name":"Stasis:x"},"playback":{"id":"p"}}"#),
+            [one(DeviceState, "Stasis:x"), one(Playback, "p")]
+        );
+        assert_eq!(
+            entities(
+                r#"{"type":"EndpointStateChange","endpoint":{"technology":"PJSIP","resource":"1","channel_ids":["c"]}}"#
+            ),
+            [one(Endpoint, "PJSIP/1")]
+        );
+        assert_eq!(
+            entities(
+                r#"{"endpoint":{"technology":"P","resource":"1","channel_ids":["c"]},"type":"ChannelUserevent"}"#
+            ),
+            [one(Endpoint, "P/1"), one(Channel, "c")]
+        );
+        assert_eq!(
+            entities(
+                r#"{"refer_to":{"destination_channel":{"id":"x"},"bridge":{"id":"b"}},"referred_by":{"source_channel":{"id":"y"}}}"#
+            ),
+            [one(Channel, "x"), one(Bridge, "b"), one(Channel, "y")]
+        );
+    }
+
+    #[test]
+    fn odd_shapes_are_read_as_nothing() {
+        for event in [
+            r#"{"channel":null,"bridge":7,"playback":"x","recording":[1,{}],"endpoint":true}"#,
+            r#"{"channel":{"id":1},"refer_to":[],"bridge":{"channels":"c"},"peer":{"id":""}}"#,
+            r#"{"type":{"a":1},"device_state":-1.5}"#,
+        ] {
+            assert_eq!(entities(event), [], "{event}");
+        }
+        for event in ["", "[]", "7", "{", "{\"a\":}", "\u{fffd}"] {
+            assert!(Touched::read(event.as_bytes()).is_none(), "{event}");
+        }
+        assert!(Touched::read(b"{\"channel\":\"\xff\"}").is_none());
+    }
+
+    #[test]
+    fn ends() {
+        for (event, ended) in [
+            (
+                r#"{"type":"ChannelDestroyed","channel":{"id":"c"}}"#,
+                Some("c"),
+            ),
+            (
+                r#"{"bridge":{"id":"b","channels":["c"]},"type":"BridgeDestroyed"}"#,
+                Some("b"),
+            ),
+            (
+                r#"{"type":"PlaybackFinished","playback":{"id":"p"}}"#,
+                Some("p"),
+            ),
+            (
+                r#"{"type":"RecordingFailed","recording":{"name":"r"}}"#,
+                Some("r"),
+            ),
+            (r#"{"type":"ChannelDestroyed"}"#, None),
+            (r#"{"type":"StasisEnd","channel":{"id":"c"}}"#, None),
+        ] {
+            let touched = Touched::read(event.as_bytes()).unwrap();
+            assert_eq!(touched.ends().map(|(_, id)| id.as_ref()), ended, "{event}");
+        }
+    }
+
+    #[test]
+    fn replaced_only_by_its_type() {
+        assert!(replaces_application(
+            br#"{"a":1,"type":"ApplicationReplaced"}"#
+        ));
+        assert!(!replaces_application(
+            br#"{"type":"ChannelVarset","value":"ApplicationReplaced"}"#
+        ));
+    }
+
+    #[test]
+    fn the_dialog_is_added_and_nothing_else() {
+        let add = |event: &str| with_dialog(event.as_bytes(), "d\"1").map(String::from_utf8);
+        assert_eq!(
+            add(r#"{"a": 1.50}"#).unwrap().unwrap(),
+            r#"{"a": 1.50,"dialog":"d\"1"}"#
+        );
+        assert_eq!(add("{ }\n").unwrap().unwrap(), r#"{ "dialog":"d\"1"}"#);
+        assert!(add("[]").is_none());
+        assert!(add("}").is_none());
+    }
+}

@@ -1,0 +1,31 @@
+//! The wire protocol of ari-proxy v5 as pure functions: bytes and values in, bytes and values out,
+//! no socket, no thread, no clock but in [`id`].
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`subject`] | where messages go: prefix, class, level, dialog |
+//! | [`request`] | a request as it came from the bus |
+//! | [`key`] | the key of an entity, in requests and responses |
+//! | [`kind`] | what a row of the table can say |
+//! | [`kinds`] | **the table**: the 111 request kinds, a row each |
+//! | [`call`] | a request and its row made into REST calls and dialog bindings |
+//! | [`path`] | REST paths from templates; ids never leave their segment |
+//! | [`response`] | what is published to the reply subject |
+//! | [`event`] | entities of an event, and the `dialog` member added to it |
+//! | [`announcement`] | what `announce` says |
+//! | [`id`] | generated ids (ULID and suffix) |
+//!
+//! To add a request kind, add its row to [`kinds`]; to add an entity of events, its member name to
+//! [`event`].
+
+pub mod announcement;
+pub mod call;
+pub mod event;
+pub mod id;
+pub mod key;
+pub mod kind;
+pub mod kinds;
+pub mod path;
+pub mod request;
+pub mod response;
+pub mod subject;
