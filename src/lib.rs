@@ -1,2 +1,4 @@
 //! draft
+pub mod ari;
+pub mod backoff;
 pub mod wire;

@@ -43,7 +43,7 @@ pub struct Plan {
 pub fn plan(request: &Request, kind: &'static Kind, application: &str) -> Result<Plan, BadRequest> {
     let mut key = request.key.clone();
     if kind.need == Need::Id && key.id.is_empty() {
-        return Err(BadRequest(format!("{} key not supplied", key_noun(kind))));
+        return Err(BadRequest(no_id(kind)));
     }
     if !key.dialog.is_empty() && (key.dialog.len() > LONGEST_DIALOG || !publishable(&key.dialog)) {
         return Err(BadRequest(
@@ -95,10 +95,13 @@ impl Plan {
     }
 }
 
-fn key_noun(kind: &Kind) -> &'static str {
-    match kind.entity {
-        Entity::DeviceState => "device",
-        entity => entity.label(),
+/// What the Go program says of a key without an id.
+fn no_id(kind: &Kind) -> String {
+    match (kind.name, kind.entity) {
+        ("AsteriskLoggingDelete", _) => "Not allowed to delete unnamed channels".into(),
+        ("AsteriskLoggingRotate", _) => "Not allowed to rotate unnamed channels".into(),
+        (_, Entity::DeviceState) => "device key not supplied".into(),
+        (_, entity) => format!("{} key not supplied", entity.label()),
     }
 }
 
@@ -256,13 +259,13 @@ impl<'a> Fields<'a> {
         };
         let segments: Vec<String> = value.splitn(parts, '/').map(str::to_owned).collect();
         if segments.len() == parts {
-            Ok(segments)
-        } else {
-            Err(BadRequest(format!(
-                "failed to parse {} key: '{value}' does not have {parts} parts divided by /",
-                self.kind.entity.label()
-            )))
+            return Ok(segments);
         }
+        Err(BadRequest(match (self.kind.entity, self.kind.changes()) {
+            (Entity::Config, true) => "failed to parse key: invalid input ID".into(),
+            (Entity::Config, false) => "failed to parse configuration key: invalid input ID".into(),
+            _ => format!("bad request: endpoint id '{value}' is not technology/resource"),
+        }))
     }
 
     /// Query and body of the call.

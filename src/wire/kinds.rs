@@ -4,6 +4,7 @@
 //! it was wrong the row is right (known-defects.md).
 
 use super::kind::{Answer, Entity, Form, Kind, Method, Param, param};
+use super::request::Request;
 use Entity::{
     Application, Asterisk, Bridge, Channel, Config, DeviceState, Endpoint, LiveRecording, Logging,
     Mailbox, Module, Playback, Sound, StoredRecording, Variable,
@@ -13,6 +14,18 @@ use Form::{
     Seconds, Spread, Text, TextAlways, TextOr, TextOrApplication, TextOrKeyChannel, TextRequired,
 };
 use Method::{Delete, Get, Post, Put};
+
+/// The row that `request` asks for. The Go client stages external media under the name of staged
+/// originates, with the payload of the former: the payload decides.
+pub fn of(request: &Request) -> Option<&'static Kind> {
+    let has = |member| matches!(request.payload(member), Ok(Some(_)));
+    match request.kind.as_str() {
+        "ChannelStageOriginate" if has("channel_external_media") && !has("channel_originate") => {
+            find("ChannelStageExternalMedia")
+        }
+        name => find(name),
+    }
+}
 
 /// The row of the kind called `name`.
 pub fn find(name: &str) -> Option<&'static Kind> {
@@ -203,7 +216,6 @@ pub static KINDS: [Kind; 111] = [
         .params(&[param("channel", "channel", TextAlways)])
         .binding(&[(Channel, "channel")]),
     Kind::new("BridgeStageCreate", Bridge).keyless()
-        .payload("bridge_create")
         .creates(Bridge, "id", "br")
         .answers(Answer::Key),
     Kind::new("BridgeStagePlay", Bridge).reading_first()
@@ -320,7 +332,7 @@ pub static KINDS: [Kind; 111] = [
         .params(&[
             param("application", "key.app", TextOrApplication),
             param("source", "id", ChannelSource),
-            param("variables", "UserEvent.userevent", JsonAlways),
+            param("variables", "UserEvent.userevent", Json),
         ]),
     command("ChannelVariableGet", Channel, Get, "/channels/{id}/variable")
         .payload("channel_variable")
@@ -415,6 +427,16 @@ mod tests {
         for name in ["ChannelHangup", "ChannelOriginate", "DeviceStateUpdate"] {
             assert!(find(name).unwrap().changes(), "{name}");
         }
+    }
+
+    #[test]
+    fn external_media_staged_as_an_originate() {
+        let request = |body: &str| Request::read(body.as_bytes()).unwrap();
+        let staged = request(r#"{"kind":"ChannelStageOriginate","channel_external_media":{}}"#);
+        assert_eq!(of(&staged).unwrap().name, "ChannelStageExternalMedia");
+        let staged = request(r#"{"kind":"ChannelStageOriginate"}"#);
+        assert_eq!(of(&staged).unwrap().name, "ChannelStageOriginate");
+        assert!(of(&request(r#"{"kind":""}"#)).is_none());
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl std::error::Error for BadRequest {}
 /// A decoded request. Nothing is known yet of its kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The request kind, e.g. `ChannelAnswer`.
+    /// The request kind, e.g. `ChannelAnswer`; empty where the request has none.
     pub kind: String,
     /// The key; one without members where the request has none (or null).
     pub key: Key,
@@ -34,11 +34,13 @@ impl Request {
     pub fn read(body: &[u8]) -> Result<Request, BadRequest> {
         let members = match serde_json::from_slice(body) {
             Ok(Value::Object(members)) => members,
+            // Go decodes null into an empty request.
+            Ok(Value::Null) => Map::new(),
             Ok(_) => return Err(BadRequest("bad request: not a JSON object".into())),
             Err(error) => return Err(BadRequest(format!("bad request: {error}"))),
         };
         let kind = match member(&members, "kind") {
-            None => return Err(BadRequest("bad request: kind is missing".into())),
+            None => String::new(),
             Some(value) => text(value, "kind")?.to_owned(),
         };
         let key = match member(&members, "key") {
@@ -105,7 +107,6 @@ mod tests {
             (&b"hello"[..], "expected value"),
             (b"", "EOF"),
             (b"[1]", "not a JSON object"),
-            (b"{}", "kind is missing"),
             (br#"{"kind":1}"#, "kind must be a string"),
             (br#"{"kind":"X","key":"k"}"#, "key must be an object"),
             (br#"{"kind":"X","key":{"id":7}}"#, "key.id must be a string"),

@@ -35,8 +35,8 @@ impl Response<'_> {
     }
 }
 
-/// The text that a Go client takes for "not found".
-pub const NOT_FOUND: &str = "Not found";
+/// What is said of a log channel that is not in Asterisk's list.
+const NOT_FOUND: &str = "not found";
 
 /// A response that tells an error.
 pub fn error(text: &str) -> Vec<u8> {
@@ -51,13 +51,7 @@ pub fn error(text: &str) -> Vec<u8> {
 /// call. An error is the text for [`error`]: Asterisk's body was not what it should be, or what was
 /// asked for is not in it.
 pub fn success(plan: &Plan, place: &Place<'_>, reply: &[u8]) -> Result<Vec<u8>, String> {
-    let key = || {
-        let mut key = plan.key.clone();
-        if key.kind.is_empty() {
-            key.kind = plan.kind.entity.key_kind().to_owned();
-        }
-        key.at(place)
-    };
+    let key = || plan.key.clone().at(place);
     let response = match plan.kind.answer {
         Answer::Done => EMPTY.to_json(),
         Answer::Data => data(plan.kind.entity, &key(), reply)?,
@@ -301,7 +295,7 @@ mod tests {
             r#"{"kind":"ChannelData","key":{"id":"c","dialog":"d"}}"#,
             reply,
         );
-        let key = json!({"kind":"channel","id":"c","node":"00:01","dialog":"d","app":"app"});
+        let key = json!({"id":"c","node":"00:01","dialog":"d","app":"app"});
         assert_eq!(
             got.unwrap(),
             json!({"error":"","data":{"channel":{"key":key,"id":"c","new_member":[1, 2.50]}}})

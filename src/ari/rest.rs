@@ -1,0 +1,200 @@
+//! The REST client of the workers: blocking calls over a pool of connections.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+use ureq::http::Request;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
+use ureq::{Agent, Timeout};
+
+use super::reason::{self, ReasonConnector};
+use super::{AriError, Credentials, trust};
+use crate::wire::call::RestCall;
+use crate::wire::kind::Method;
+
+/// Asterisk closes idle connections after 15 s without a word; a connection that old is not used.
+const IDLE: Duration = Duration::from_secs(5);
+/// Largest body taken: the list of all sounds is 150 kB.
+const LARGEST: u64 = 64 * 1024 * 1024;
+
+/// How long the phases of a call may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connecting.
+    pub connect: Duration,
+    /// From the request sent to the answer's header, and the same again for its body.
+    pub response: Duration,
+}
+
+/// A client of one Asterisk. Clones share the pool.
+#[derive(Debug, Clone)]
+pub struct Rest {
+    agent: Agent,
+    base: String,
+    credentials: Credentials,
+}
+
+/// What `/asterisk/info` says that matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Info {
+    /// The entity id: the Asterisk id of subjects and keys.
+    pub entity_id: String,
+    /// When Asterisk started, as it says: another text means that it was restarted.
+    pub startup_time: String,
+}
+
+impl Rest {
+    /// A client of the API below `base`, keeping up to `connections` connections open.
+    pub fn new(base: &str, credentials: Credentials, limits: Limits, connections: usize) -> Rest {
+        let mut config = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(None)
+            .max_redirects(0)
+            .max_idle_connections(connections)
+            .max_idle_connections_per_host(connections)
+            .max_idle_age(IDLE)
+            // Limits of phases; a limit of the whole call would cost a thread each.
+            .timeout_connect(Some(limits.connect))
+            .timeout_send_request(Some(limits.response))
+            .timeout_send_body(Some(limits.response))
+            .timeout_recv_response(Some(limits.response))
+            .timeout_recv_body(Some(limits.response))
+            .user_agent(concat!("ari-proxy/", env!("CARGO_PKG_VERSION")));
+        if base.starts_with("https:") {
+            let authorities = trust::authorities();
+            let authorities = authorities
+                .iter()
+                .map(|der| Certificate::from_der(der).to_owned());
+            let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+            config = config.tls_config(
+                TlsConfig::builder()
+                    .root_certs(RootCerts::from(authorities))
+                    .unversioned_rustls_crypto_provider(provider)
+                    .build(),
+            );
+        }
+        let connector = DefaultConnector::new().chain(ReasonConnector);
+        Rest {
+            agent: Agent::with_parts(config.build(), connector, DefaultResolver::default()),
+            base: base.trim_end_matches('/').to_owned(),
+            credentials,
+        }
+    }
+
+    /// Makes `call` and returns the body of a 2xx answer.
+    pub fn call(&self, call: &RestCall) -> Result<Vec<u8>, AriError> {
+        let method = match call.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        };
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}{}", self.base, call.target))
+            .header("Authorization", self.credentials.header());
+        let bad = |error: ureq::http::Error| AriError::Call(error.to_string());
+        let answer = match &call.body {
+            Some(body) => self.agent.run(
+                request
+                    .header("Content-Type", "application/json")
+                    .body(body.as_slice())
+                    .map_err(bad)?,
+            ),
+            None => self.agent.run(request.body(()).map_err(bad)?),
+        };
+        let mut answer = answer.map_err(|error| failed(&error))?;
+        let status = answer.status().as_u16();
+        let reason = reason::last();
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(LARGEST)
+            .read_to_vec()
+            .map_err(|error| failed(&error))?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        Err(AriError::Status {
+            status,
+            reason,
+            message: message(&body),
+        })
+    }
+
+    /// Asks Asterisk who it is.
+    pub fn info(&self) -> Result<Info, AriError> {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct System {
+            entity_id: String,
+        }
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Status {
+            startup_time: String,
+        }
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            system: System,
+            #[serde(default)]
+            status: Status,
+        }
+        let body = self.call(&RestCall {
+            method: Method::Get,
+            target: "/asterisk/info".into(),
+            body: None,
+        })?;
+        let answer: Answer = serde_json::from_slice(&body)
+            .map_err(|error| AriError::Call(format!("/asterisk/info is unreadable: {error}")))?;
+        Ok(Info {
+            entity_id: answer.system.entity_id,
+            startup_time: answer.status.startup_time,
+        })
+    }
+}
+
+/// ureq's errors print neither URL nor header.
+fn failed(error: &ureq::Error) -> AriError {
+    match error {
+        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => AriError::Timeout("connect"),
+        ureq::Error::Timeout(_) => AriError::Timeout("answer"),
+        ureq::Error::BadUri(_) => AriError::Call("the path cannot be sent".into()),
+        other => AriError::Call(other.to_string()),
+    }
+}
+
+/// What the body of an error says: `{"message"}`, for 500 `{"error"}`; HTML says nothing.
+fn message(body: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Body {
+        message: Option<String>,
+        error: Option<String>,
+    }
+    serde_json::from_slice::<Body>(body)
+        .ok()
+        .and_then(|body| body.message.or(body.error))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_error_bodies_say() {
+        assert_eq!(
+            message(br#"{"message":"Channel not found"}"#),
+            "Channel not found"
+        );
+        assert_eq!(
+            message(br#"{"error":"Allocation failed"}"#),
+            "Allocation failed"
+        );
+        assert_eq!(message(b"<html>"), "");
+        assert_eq!(message(b""), "");
+    }
+}

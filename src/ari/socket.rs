@@ -1,0 +1,112 @@
+//! TCP or TLS to the websocket's host, every step with a deadline: tungstenite's own `connect` has
+//! none, and its errors print the URL.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConnection, StreamOwned};
+use tungstenite::http::Uri;
+
+use super::error::AriError;
+use super::trust;
+
+/// A connected stream.
+pub(super) enum Socket {
+    /// `ws://`
+    Plain(TcpStream),
+    /// `wss://`
+    Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
+}
+
+impl Socket {
+    /// Connects to the host of `url`, trying its addresses in turn, each for `timeout`. The same
+    /// timeout then bounds every read and write.
+    pub(super) fn connect(url: &Uri, timeout: Duration) -> Result<Socket, AriError> {
+        let tls = url.scheme_str() == Some("wss");
+        let host = url.host().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let port = url.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let failed = |error: io::Error| AriError::Connect {
+            address: format!("{host}:{port}"),
+            error,
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+        for address in (host, port).to_socket_addrs().map_err(failed)? {
+            match TcpStream::connect_timeout(&address, timeout) {
+                Ok(stream) => {
+                    stream
+                        .set_nodelay(true)
+                        .and_then(|()| stream.set_read_timeout(Some(timeout)))
+                        .and_then(|()| stream.set_write_timeout(Some(timeout)))
+                        .map_err(failed)?;
+                    return if tls {
+                        Socket::encrypt(stream, host)
+                    } else {
+                        Ok(Socket::Plain(stream))
+                    };
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(failed(last))
+    }
+
+    fn encrypt(stream: TcpStream, host: &str) -> Result<Socket, AriError> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| AriError::Url(format!("'{host}' cannot be checked: {error}")))?;
+        let session = ClientConnection::new(trust::client()?, name)
+            .map_err(|error| AriError::Broken(error.to_string()))?;
+        Ok(Socket::Tls(Box::new(StreamOwned::new(session, stream))))
+    }
+
+    /// The TCP connection below.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Socket::Plain(tcp) => tcp,
+            Socket::Tls(tls) => &tls.sock,
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(tcp) => tcp.read(buffer),
+            Socket::Tls(tls) => tls.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Socket::Plain(tcp) => tcp.write(buffer),
+            Socket::Tls(tls) => tls.write(buffer),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Socket::Plain(tcp) => tcp.flush(),
+            Socket::Tls(tls) => tls.flush(),
+        }
+    }
+}
+
+/// Ends a socket from another thread, whatever that is waiting for.
+#[derive(Debug)]
+pub struct Cutter(TcpStream);
+
+impl Cutter {
+    pub(super) fn of(socket: &Socket) -> io::Result<Cutter> {
+        socket.tcp().try_clone().map(Cutter)
+    }
+
+    /// Ends the socket.
+    pub fn cut(&self) {
+        // It may have ended by itself.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}

@@ -1,0 +1,145 @@
+//! The websocket of one application: connect, read frames, ping, notice a dead peer.
+
+use std::io;
+use std::time::{Duration, Instant};
+
+use tungstenite::client::client_with_config;
+use tungstenite::handshake::HandshakeError;
+use tungstenite::handshake::client::generate_key;
+use tungstenite::http::{Request, Uri};
+use tungstenite::protocol::WebSocketConfig;
+use tungstenite::{Bytes, Error, Message, WebSocket};
+
+pub use super::socket::Cutter;
+use super::socket::Socket;
+use super::{AriError, Credentials};
+
+/// How often Asterisk is pinged; it never pings by itself (asterisk-facts.md).
+const PING_EVERY: Duration = Duration::from_secs(5);
+/// Silence after which Asterisk counts as dead.
+const SILENCE: Duration = Duration::from_secs(10);
+/// How long each step of connecting may take.
+const CONNECT: Duration = Duration::from_secs(5);
+/// How long a read waits before the clock is looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Largest event taken; 30 kB is the largest seen.
+const LARGEST: usize = 16 * 1024 * 1024;
+
+/// A connected websocket.
+pub struct Websocket {
+    socket: WebSocket<Socket>,
+    heard: Instant,
+    pinged: Instant,
+}
+
+impl Websocket {
+    /// Connects to `url` for `application`. The credentials go into a header, not into the URL.
+    pub fn connect(
+        url: &str,
+        application: &str,
+        credentials: &Credentials,
+    ) -> Result<Websocket, AriError> {
+        let bad = |error: &dyn std::fmt::Display| {
+            AriError::Url(format!("ari.websocket_url cannot be used: {error}"))
+        };
+        let url: Uri = format!("{url}?app={}", encoded(application))
+            .parse()
+            .map_err(|error: tungstenite::http::uri::InvalidUri| bad(&error))?;
+        let host = url.authority().map_or("", |authority| authority.as_str());
+        let request = Request::builder()
+            .header("Host", host)
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", generate_key())
+            .header("Authorization", credentials.header())
+            .uri(url.clone())
+            .body(())
+            .map_err(|error| bad(&error))?;
+        let stream = Socket::connect(&url, CONNECT)?;
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(LARGEST))
+            .max_frame_size(Some(LARGEST));
+        let (socket, _) =
+            client_with_config(request, stream, Some(config)).map_err(|error| match error {
+                HandshakeError::Failure(error) => broken(&error),
+                // That is how a timeout shows up.
+                HandshakeError::Interrupted(_) => AriError::Silent,
+            })?;
+        socket
+            .get_ref()
+            .tcp()
+            .set_read_timeout(Some(LOOK))
+            .map_err(|error| AriError::Broken(error.to_string()))?;
+        let now = Instant::now();
+        Ok(Websocket {
+            socket,
+            heard: now,
+            pinged: now,
+        })
+    }
+
+    /// What ends the websocket from another thread.
+    pub fn cutter(&self) -> Result<Cutter, AriError> {
+        Cutter::of(self.socket.get_ref()).map_err(|error| AriError::Broken(error.to_string()))
+    }
+
+    /// The next frame; none when there was none for a moment, so that the caller can look at what
+    /// else there is to do.
+    pub fn next(&mut self) -> Result<Option<Bytes>, AriError> {
+        let message = match self.socket.read() {
+            Ok(message) => Some(message),
+            Err(Error::Io(error))
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                None
+            }
+            Err(error) => return Err(broken(&error)),
+        };
+        let now = Instant::now();
+        if message.is_some() {
+            self.heard = now;
+        } else if now.duration_since(self.heard) > SILENCE {
+            return Err(AriError::Silent);
+        }
+        if now.duration_since(self.pinged) >= PING_EVERY {
+            self.pinged = now;
+            self.socket
+                .send(Message::Ping(Bytes::new()))
+                .map_err(|error| broken(&error))?;
+        }
+        match message {
+            Some(Message::Text(text)) => Ok(Some(text.into())),
+            Some(Message::Binary(bytes)) => Ok(Some(bytes)),
+            Some(Message::Close(_)) => Err(AriError::Broken("Asterisk closed it".into())),
+            _ => Ok(None),
+        }
+    }
+}
+
+fn broken(error: &Error) -> AriError {
+    match error {
+        Error::Http(response) => AriError::Refused(response.status().as_u16()),
+        Error::Io(error) => AriError::Broken(error.to_string()),
+        // Neither prints the URL.
+        other => AriError::Broken(other.to_string()),
+    }
+}
+
+/// `text` for a query.
+fn encoded(text: &str) -> String {
+    use std::fmt::Write as _;
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
