@@ -1,1 +1,61 @@
-fn main() {}
+//! The ari-proxy daemon: reads the configuration, starts the proxy, waits for signals.
+
+use std::process::ExitCode;
+use std::thread;
+
+use ari_proxy::config::{Config, Invocation};
+use ari_proxy::proxy::Proxy;
+use ari_proxy::{exit, logging};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+
+fn main() -> ExitCode {
+    match Config::from_process() {
+        Ok(Invocation::Run(config)) => ExitCode::from(run(&config)),
+        Ok(Invocation::Help(text) | Invocation::Version(text)) => {
+            println!("{text}");
+            ExitCode::from(exit::OK)
+        }
+        Err(error) => {
+            eprintln!("ari-proxy: {error}");
+            ExitCode::from(exit::CONFIGURATION)
+        }
+    }
+}
+
+fn run(config: &Config) -> u8 {
+    if let Err(error) = logging::start(config.log_level) {
+        eprintln!("ari-proxy: cannot log: {error}");
+        return exit::SYSTEM;
+    }
+    log::info!("ari-proxy {} starts", env!("CARGO_PKG_VERSION"));
+    for line in config.describe() {
+        log::debug!("{line}");
+    }
+    let started = Signals::new([SIGTERM, SIGINT]).and_then(|signals| {
+        let proxy = Proxy::start(config)?;
+        let stopper = proxy.stopper();
+        thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || obey(signals, &stopper))?;
+        Ok(proxy)
+    });
+    match started {
+        Ok(proxy) => exit::status(proxy.run()),
+        Err(error) => {
+            log::error!("cannot start: {error}; is the number of threads or files limited?");
+            exit::SYSTEM
+        }
+    }
+}
+
+/// Stops the proxy at the first signal; at the second, exits at once.
+fn obey(mut signals: Signals, stopper: &ari_proxy::proxy::Stopper) {
+    let mut signals = signals.forever();
+    if signals.next().is_some() {
+        stopper.stop();
+    }
+    if signals.next().is_some() {
+        std::process::exit(i32::from(exit::AT_ONCE));
+    }
+}

@@ -1,0 +1,21 @@
+//! The bus side: one trait, one file per bus, one supervisor that heals links for all.
+//!
+//! | file | noun |
+//! |---|---|
+//! | [`error`] | what goes wrong between us and the bus |
+//! | [`link`] | **the trait**: a connection, and an inbox of subscriptions on it |
+//! | [`nats`] | NATS behind the trait |
+//! | [`outlet`] | the link of the moment, for whoever publishes |
+//! | [`supervisor`] | the thread that connects, watches and replaces links |
+//!
+//! To add a bus, write its file and name it in [`link::connect`].
+
+pub mod error;
+pub mod link;
+pub mod nats;
+pub mod outlet;
+pub mod supervisor;
+
+pub use error::BusError;
+pub use link::{Delivery, Inbox, Link, Next};
+pub use outlet::Outlet;

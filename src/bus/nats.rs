@@ -1,0 +1,530 @@
+//! NATS behind the trait. The crate's defects (crates.md) are contained here:
+//!
+//! - It hangs on a silent server: a server is asked for its INFO on a socket of ours first.
+//! - It reconnects by itself, and gives up: it is let go as soon as a connection breaks.
+//! - It flushes every 5 ms: a thread of ours flushes when something was published, and each flush
+//!   ends with the server's PONG, which also tells how much the server has taken.
+//! - It blocks for ever on a server that takes nothing: what the server has not taken yet is
+//!   bounded to what sockets hold.
+//! - It checks neither subjects nor sizes: we do.
+//! - It loads the system's certificates even for plain links: it is given an empty list instead.
+
+#![expect(
+    deprecated,
+    reason = "the crate is deprecated in favour of an asynchronous one; this is the blocking one"
+)]
+
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError, bounded};
+
+use super::{BusError, Delivery, Inbox, Link, Next};
+use crate::config::BusServer;
+use crate::wire::subject::publishable;
+
+/// How long a server may take to accept and to say its INFO.
+const GREETING: Duration = Duration::from_secs(2);
+/// How long a flush may take before the server counts as dead.
+const FLUSH: Duration = Duration::from_secs(5);
+/// How often an idle server is asked whether it lives.
+const IDLE: Duration = Duration::from_secs(2);
+/// What may be on its way, in bytes. Less than sockets hold, so that publishing does not block in
+/// the crate; enough that no round trip is waited for.
+const WINDOW: u64 = 256 * 1024;
+/// The same for TLS, whose buffer in the crate fails for good when it overflows.
+const TLS_WINDOW: u64 = 48 * 1024;
+/// Messages that may wait in one subscription.
+const WAITING: usize = 65_536;
+/// Longest INFO line taken.
+const LONGEST_INFO: u64 = 64 * 1024;
+/// Bodies up to this size fit into the crate's buffer of 32 KiB with what it reserves.
+const LARGEST_BUFFERED: usize = 30 * 1024;
+/// How often handing over is tried again before it is waited for.
+const SPINS: u32 = 32;
+/// How often a large body waits for the buffer to be empty before it is written all the same.
+const PATIENCE: u32 = 8;
+/// How often, and how long apart, a broken connection is poked to free a flush that waits on it.
+const POKES: u32 = 40;
+const BETWEEN_POKES: Duration = Duration::from_millis(5);
+
+/// A connection to one NATS server.
+pub struct NatsLink {
+    shared: Arc<Shared>,
+    gone: Receiver<()>,
+    server: String,
+    largest: usize,
+}
+
+/// What the link, its inboxes and its flusher share.
+struct Shared {
+    /// Taken out when the link is lost: the crate ends a connection that nobody holds.
+    connection: Mutex<Option<nats::Connection>>,
+    /// Dropped when the link is lost.
+    alive: Mutex<Option<Sender<()>>>,
+    lost: AtomicBool,
+    window: u64,
+    /// Bytes handed over to the crate.
+    handed: AtomicU64,
+    /// Bytes that the server has taken.
+    taken: AtomicU64,
+    /// When the flush that is under way began, in milliseconds after `opened`, plus one.
+    flushing: AtomicU64,
+    opened: Instant,
+    /// For those who wait until more is taken.
+    progress: (Mutex<()>, Condvar),
+    kick: Sender<()>,
+}
+
+impl NatsLink {
+    /// Connects to the first of `servers` that lets us in.
+    pub fn connect(servers: &[BusServer], name: &str) -> Result<Arc<dyn Link>, BusError> {
+        let mut unreachable = Vec::new();
+        let mut refused = None;
+        for server in servers {
+            let opened = match greeting(server) {
+                Ok(wants_tls) => NatsLink::open(server, server.tls || wants_tls, name),
+                Err(error) => {
+                    unreachable.push(format!("{server}: {error}"));
+                    continue;
+                }
+            };
+            match opened {
+                Ok(link) => return Ok(Arc::new(link)),
+                Err(error) => {
+                    refused = Some(BusError::Refused {
+                        server: server.to_string(),
+                        why: error.to_string(),
+                    });
+                }
+            }
+        }
+        Err(refused.unwrap_or_else(|| BusError::Unreachable(unreachable.join(", "))))
+    }
+
+    fn open(server: &BusServer, tls: bool, name: &str) -> io::Result<NatsLink> {
+        let (alive, gone) = bounded(0);
+        let (kick, kicked) = bounded(1);
+        let shared = Arc::new(Shared {
+            connection: Mutex::new(None),
+            alive: Mutex::new(Some(alive)),
+            lost: AtomicBool::new(false),
+            window: if tls { TLS_WINDOW } else { WINDOW },
+            handed: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            flushing: AtomicU64::new(0),
+            opened: Instant::now(),
+            progress: (Mutex::new(()), Condvar::new()),
+            kick,
+        });
+        let connection = options(server, tls, name, &shared).connect(address(server, tls))?;
+        let largest = connection.max_payload();
+        *lock(&shared.connection) = Some(connection);
+        let flusher = Arc::downgrade(&shared);
+        thread::Builder::new()
+            .name("bus-flush".into())
+            .spawn(move || flush(&flusher, &kicked))?;
+        Ok(NatsLink {
+            shared,
+            gone,
+            server: server.to_string(),
+            largest,
+        })
+    }
+}
+
+impl fmt::Display for NatsLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "NATS at {}", self.server)
+    }
+}
+
+impl Link for NatsLink {
+    fn publish(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
+        if !publishable(subject) {
+            return Err(BusError::Subject(subject.to_owned()));
+        }
+        if body.len() > self.largest {
+            return Err(BusError::TooLarge {
+                size: body.len(),
+                limit: self.largest,
+            });
+        }
+        self.shared.publish(subject, body)
+    }
+
+    fn flush(&self) {
+        // A kick that is waiting already does for this one too.
+        let _ = self.shared.kick.try_send(());
+    }
+
+    fn settle(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let wanted = self.shared.handed.load(Ordering::Acquire);
+        self.flush();
+        while self.shared.taken.load(Ordering::Acquire) < wanted {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.is_lost() {
+                return false;
+            }
+            self.shared.wait_for_progress(left);
+        }
+        true
+    }
+
+    fn inbox(&self) -> Result<Box<dyn Inbox>, BusError> {
+        if self.is_lost() {
+            return Err(BusError::Lost);
+        }
+        Ok(Box::new(NatsInbox {
+            shared: Arc::clone(&self.shared),
+            gone: self.gone.clone(),
+            subscriptions: Vec::new(),
+            left: Vec::new(),
+        }))
+    }
+
+    fn check(&self) {
+        let flushing = self.shared.flushing.load(Ordering::Acquire);
+        let now = self.shared.clock();
+        if flushing > 0 && now.saturating_sub(flushing) > FLUSH.as_millis() as u64 {
+            log::warn!("bus: {self} does not answer");
+            self.shared.lose();
+        }
+    }
+
+    fn lost(&self) -> &Receiver<()> {
+        &self.gone
+    }
+
+    fn is_lost(&self) -> bool {
+        self.shared.is_lost()
+    }
+
+    fn close(&self) {
+        self.shared.lose();
+    }
+}
+
+impl Shared {
+    fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire)
+    }
+
+    fn clock(&self) -> u64 {
+        self.opened.elapsed().as_millis() as u64 + 1
+    }
+
+    fn connection(&self) -> Result<nats::Connection, BusError> {
+        lock(&self.connection).clone().ok_or(BusError::Lost)
+    }
+
+    fn publish(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
+        let connection = self.connection()?;
+        let mut tries = 0_u32;
+        loop {
+            if self.is_lost() {
+                return Err(BusError::Lost);
+            }
+            let on_its_way =
+                self.handed.load(Ordering::Acquire) - self.taken.load(Ordering::Acquire);
+            if on_its_way < self.window {
+                // What does not fit into the crate's buffer is written through once the buffer is
+                // empty; everything else never touches the socket on this thread.
+                let room = on_its_way == 0 || tries > SPINS + PATIENCE;
+                let handed = if body.len() > LARGEST_BUFFERED && room {
+                    Some(connection.publish(subject, body))
+                } else {
+                    connection.try_publish_with_reply_or_headers(subject, None, None, body)
+                };
+                match handed {
+                    Some(Ok(())) => {
+                        let size = (subject.len() + body.len()) as u64;
+                        self.handed.fetch_add(size, Ordering::AcqRel);
+                        return Ok(());
+                    }
+                    // Nothing whole was written: on another link it is the first time.
+                    Some(Err(_)) => {
+                        self.lose();
+                        return Err(BusError::Lost);
+                    }
+                    // The buffer is full, or another thread is at it.
+                    None => {}
+                }
+            }
+            tries += 1;
+            let _ = self.kick.try_send(());
+            if tries < SPINS {
+                thread::yield_now();
+            } else {
+                self.wait_for_progress(Duration::from_millis(1));
+            }
+        }
+    }
+
+    fn wait_for_progress(&self, limit: Duration) {
+        let (mutex, condvar) = &self.progress;
+        let guard = lock(mutex);
+        // Woken or not, the caller looks again.
+        drop(condvar.wait_timeout(guard, limit));
+    }
+
+    fn lose(&self) {
+        if self.lost.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        drop(lock(&self.alive).take());
+        drop(lock(&self.connection).take());
+        self.progress.1.notify_all();
+    }
+
+    /// Called by the crate, on its reading thread, when the connection broke. It goes on to connect
+    /// again unless nobody holds the connection: a flush that waits for an answer does, and is
+    /// freed by a write that fails.
+    fn broken(&self) {
+        let connection = lock(&self.connection).take();
+        self.lose();
+        let Some(connection) = connection else {
+            return;
+        };
+        for _ in 0..POKES {
+            if self.flushing.load(Ordering::Acquire) == 0 {
+                break;
+            }
+            let _ = connection.publish("_ari-proxy.gone", []);
+            thread::sleep(BETWEEN_POKES);
+        }
+    }
+}
+
+/// The flusher: sends what was handed over, learns what the server has taken, and asks an idle
+/// server whether it lives.
+fn flush(shared: &Weak<Shared>, kicked: &Receiver<()>) {
+    loop {
+        if let Err(RecvTimeoutError::Disconnected) = kicked.recv_timeout(IDLE) {
+            return;
+        }
+        let Some(shared) = shared.upgrade() else {
+            return;
+        };
+        let Ok(connection) = shared.connection() else {
+            return;
+        };
+        let handed = shared.handed.load(Ordering::Acquire);
+        shared.flushing.store(shared.clock(), Ordering::Release);
+        let flushed = connection.flush_timeout(FLUSH);
+        shared.flushing.store(0, Ordering::Release);
+        if flushed.is_err() {
+            shared.lose();
+            return;
+        }
+        shared.taken.fetch_max(handed, Ordering::AcqRel);
+        let guard = lock(&shared.progress.0);
+        shared.progress.1.notify_all();
+        drop(guard);
+    }
+}
+
+/// Subscriptions on a link.
+struct NatsInbox {
+    shared: Arc<Shared>,
+    gone: Receiver<()>,
+    subscriptions: Vec<(String, nats::Subscription)>,
+    /// What had come on subscriptions that were left.
+    left: Vec<Receiver<nats::Message>>,
+}
+
+impl Inbox for NatsInbox {
+    fn listen(&mut self, subjects: &[String], group: Option<&str>) -> Result<(), BusError> {
+        let connection = self.shared.connection()?;
+        let (stay, leave) = std::mem::take(&mut self.subscriptions)
+            .into_iter()
+            .partition(|(subject, _)| subjects.contains(subject));
+        self.subscriptions = stay;
+        for (_, subscription) in leave {
+            self.left.push(subscription.receiver().clone());
+        }
+        for subject in subjects {
+            if self.subscriptions.iter().any(|(there, _)| there == subject) {
+                continue;
+            }
+            let subscription = match group {
+                Some(group) => connection.queue_subscribe(subject, group),
+                None => connection.subscribe(subject),
+            };
+            let subscription = subscription.map_err(|_| BusError::Lost)?;
+            subscription.set_message_limits(WAITING);
+            self.subscriptions.push((subject.clone(), subscription));
+        }
+        let _ = self.shared.kick.try_send(());
+        Ok(())
+    }
+
+    fn next(&mut self, waker: &Receiver<()>) -> Next {
+        loop {
+            if waker.try_recv().is_ok() {
+                return Next::Woken;
+            }
+            if let Some(delivery) = self.try_next() {
+                return Next::Delivery(delivery);
+            }
+            if self.shared.is_lost() {
+                return Next::Lost;
+            }
+            let mut select = Select::new();
+            select.recv(waker);
+            select.recv(&self.gone);
+            for (_, subscription) in &self.subscriptions {
+                select.recv(subscription.receiver());
+            }
+            for receiver in &self.left {
+                select.recv(receiver);
+            }
+            select.ready();
+        }
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        for (_, subscription) in &self.subscriptions {
+            if let Ok(message) = subscription.receiver().try_recv() {
+                return Some(delivery(message));
+            }
+        }
+        while let Some(receiver) = self.left.last() {
+            match receiver.try_recv() {
+                Ok(message) => return Some(delivery(message)),
+                // Only the crate's reader held the other end: nothing more comes.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
+                    self.left.pop();
+                }
+            }
+        }
+        None
+    }
+}
+
+fn delivery(message: nats::Message) -> Delivery {
+    Delivery {
+        body: message.data,
+        reply: message.reply,
+        received: Instant::now(),
+    }
+}
+
+fn options(server: &BusServer, tls: bool, name: &str, shared: &Arc<Shared>) -> nats::Options {
+    let options = match (&server.username, &server.password) {
+        (Some(user), Some(password)) => nats::Options::with_user_pass(user, password.expose()),
+        (Some(token), None) => nats::Options::with_token(token),
+        _ => nats::Options::new(),
+    };
+    let broken = Arc::downgrade(shared);
+    let delayed = Arc::downgrade(shared);
+    let options = options
+        .with_name(name)
+        .max_reconnects(1)
+        // A message for a connection that is broken must fail, not wait in the crate.
+        .reconnect_buffer_size(0)
+        .reconnect_delay_callback(move |_| match delayed.upgrade() {
+            Some(shared) if shared.is_lost() => BETWEEN_POKES * POKES,
+            _ => Duration::ZERO,
+        })
+        .disconnect_callback(move || {
+            if let Some(shared) = broken.upgrade() {
+                shared.broken();
+            }
+        })
+        .error_callback(|error| log::warn!("bus: the NATS server says: {error}"));
+    // Without a file of certificates the crate loads the system's, which takes milliseconds and can
+    // fail; a plain link needs none.
+    let nothing = Path::new("/dev/null");
+    if !tls && nothing.exists() {
+        return options.add_root_certificate(nothing);
+    }
+    options
+}
+
+fn address(server: &BusServer, tls: bool) -> String {
+    let scheme = if tls { "tls" } else { "nats" };
+    let BusServer { host, port, .. } = server;
+    if host.contains(':') {
+        format!("{scheme}://[{host}]:{port}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    }
+}
+
+/// Asks a server for its INFO on a socket of ours, so that one that is stuck does not hang the
+/// crate; whether it wants TLS.
+fn greeting(server: &BusServer) -> io::Result<bool> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+        let greeted = TcpStream::connect_timeout(&address, GREETING).and_then(|stream| {
+            stream.set_read_timeout(Some(GREETING))?;
+            let mut line = String::new();
+            BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line)?;
+            Ok(line)
+        });
+        match greeted {
+            Ok(line) if line.starts_with("INFO ") => {
+                return Ok(line.contains("\"tls_required\":true"));
+            }
+            Ok(_) => last = io::Error::other("it is not a NATS server"),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    // What is guarded is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(host: &str) -> BusServer {
+        BusServer {
+            tls: false,
+            host: host.into(),
+            port: 4222,
+            username: None,
+            password: None,
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address(&server("nats"), false), "nats://nats:4222");
+        assert_eq!(address(&server("::1"), true), "tls://[::1]:4222");
+    }
+
+    #[test]
+    fn a_server_that_is_no_nats_server() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let other = thread::spawn(move || {
+            use std::io::Write;
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"SSH-2.0-x\r\n").unwrap();
+        });
+        let server = BusServer {
+            port,
+            ..server("127.0.0.1")
+        };
+        assert!(
+            greeting(&server)
+                .unwrap_err()
+                .to_string()
+                .contains("not a NATS")
+        );
+        other.join().unwrap();
+    }
+}

@@ -1,0 +1,139 @@
+//! The configuration: flags over environment over file over defaults, checked before anything
+//! starts, with errors that name the key and its source.
+//!
+//! The keys and everything derived from them are in `keys`; [`Config::from_process`] is the way in.
+
+mod args;
+mod error;
+mod file;
+mod help;
+mod json;
+mod keys;
+mod layer;
+mod load;
+mod nearest;
+mod reference;
+mod secret;
+mod servers;
+mod settings;
+mod source;
+mod text;
+mod units;
+mod url;
+mod values;
+mod yaml;
+
+pub use error::ConfigError;
+pub use reference::reference_yaml;
+pub use secret::Secret;
+pub use servers::BusServer;
+pub use source::Source;
+
+use log::LevelFilter;
+use std::time::Duration;
+
+/// What the command line asked for.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one per process, and it is taken apart at once"
+)]
+pub enum Invocation {
+    /// To run.
+    Run(Config),
+    /// To print this help, which has no final line end.
+    Help(String),
+    /// To print this name and version, which has no final line end.
+    Version(String),
+}
+
+/// Everything that can be configured, checked. `Debug` shows no secrets.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Asterisk.
+    pub ari: Ari,
+    /// The message bus.
+    pub bus: Bus,
+    /// The threads that carry requests to Asterisk.
+    pub workers: Workers,
+    /// HTTP to Asterisk.
+    pub http: Http,
+    /// The events kept while the bus is away.
+    pub events: Events,
+    /// The number of bindings to dialogs kept at once.
+    pub dialogs_max: usize,
+    /// The least severe messages logged.
+    pub log_level: LevelFilter,
+    /// What [`Config::describe`] says: it needs the sources, which nobody else does.
+    record: Vec<String>,
+}
+
+/// How to reach Asterisk and what to be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ari {
+    /// The Stasis application; one or more tokens of a subject.
+    pub application: String,
+    /// The ARI user.
+    pub username: String,
+    /// The ARI user's password.
+    pub password: Secret,
+    /// The base URL of requests, `http` or `https`, without a final slash, query or credentials.
+    pub http_url: String,
+    /// The URL of the event socket, `ws` or `wss`, without query or credentials.
+    pub websocket_url: String,
+    /// The Asterisk id to use; `None` asks Asterisk.
+    pub asterisk_id: Option<String>,
+    /// What to do when another process takes the application over.
+    pub on_replaced: OnReplaced,
+    /// How long to wait then before reconnecting.
+    pub replaced_pause: Duration,
+}
+
+/// What to do when another process takes the application over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnReplaced {
+    /// Wait, then take it back.
+    Reconnect,
+    /// End the process.
+    Exit,
+}
+
+/// The message bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bus {
+    /// Its servers, at least one, in the order to try them.
+    pub servers: Vec<BusServer>,
+    /// What every subject begins with, usually with a final dot.
+    pub prefix: String,
+}
+
+/// The threads that carry requests to Asterisk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Workers {
+    /// Their number.
+    pub count: usize,
+    /// The number of requests that may wait for one.
+    pub queue: usize,
+    /// How long a request may wait for one.
+    pub max_wait: Duration,
+}
+
+/// HTTP to Asterisk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Http {
+    /// How long connecting may take.
+    pub connect_timeout: Duration,
+    /// How long the answer to a request may take.
+    pub response_timeout: Duration,
+}
+
+/// The bounds of the events kept while the bus is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Events {
+    /// Their number.
+    pub max_count: usize,
+    /// Their size together, in bytes.
+    pub max_bytes: usize,
+    /// Their age.
+    pub max_age: Duration,
+}

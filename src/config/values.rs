@@ -1,0 +1,305 @@
+//! The values of the configuration, taken key by key from the settings.
+
+use super::error::ConfigError;
+use super::settings::Settings;
+use super::{Ari, Bus, Config, Events, Http, OnReplaced, Workers, keys};
+
+/// Takes every key, in the order of the table.
+pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
+    let ari = Ari {
+        application: from.name(&keys::APPLICATION)?,
+        username: from.account(&keys::USERNAME)?,
+        password: from.secret(&keys::PASSWORD)?,
+        http_url: without_final_slash(from.url(&keys::HTTP_URL, ["http", "https"])?),
+        websocket_url: from.url(&keys::WEBSOCKET_URL, ["ws", "wss"])?,
+        asterisk_id: from.optional_name(&keys::ASTERISK_ID)?,
+        on_replaced: from.choice(&keys::ON_REPLACED, on_replaced, |choice| {
+            format!("{choice:?}").to_ascii_lowercase()
+        })?,
+        replaced_pause: from.duration(&keys::REPLACED_PAUSE)?,
+    };
+    let bus = Bus {
+        servers: from.servers(&keys::BUS_URL)?,
+        prefix: from.prefix(&keys::PREFIX)?,
+    };
+    let workers = Workers {
+        count: from.count(&keys::WORKERS)?,
+        queue: from.count(&keys::QUEUE)?,
+        max_wait: from.duration(&keys::MAX_WAIT)?,
+    };
+    let http = Http {
+        connect_timeout: from.duration(&keys::CONNECT_TIMEOUT)?,
+        response_timeout: from.duration(&keys::RESPONSE_TIMEOUT)?,
+    };
+    let events = Events {
+        max_count: from.count(&keys::EVENTS_COUNT)?,
+        max_bytes: from.bytes(&keys::EVENTS_BYTES)?,
+        max_age: from.duration(&keys::EVENTS_AGE)?,
+    };
+    let dialogs_max = from.count(&keys::DIALOGS)?;
+    let log_level = from.log_level(&keys::LOG_LEVEL, &keys::VERBOSE)?;
+    Ok(Config {
+        ari,
+        bus,
+        workers,
+        http,
+        events,
+        dialogs_max,
+        log_level,
+        record: from.into_record(),
+    })
+}
+
+/// Paths are appended to the URL, each with its own slash.
+fn without_final_slash(url: String) -> String {
+    url.trim_end_matches('/').to_owned()
+}
+
+fn on_replaced(word: &str) -> Option<OnReplaced> {
+    match word {
+        "reconnect" => Some(OnReplaced::Reconnect),
+        "exit" => Some(OnReplaced::Exit),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Secret;
+    use super::super::file::tests::Scratch;
+    use super::super::load::tests::loaded;
+    use super::*;
+    use log::LevelFilter;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    #[test]
+    fn defaults() {
+        let config = loaded(&[], &[], None).unwrap();
+        assert_eq!(
+            config.ari,
+            Ari {
+                application: "test".to_owned(),
+                username: "u".to_owned(),
+                password: Secret::new("secret"),
+                http_url: "http://localhost:8088/ari".to_owned(),
+                websocket_url: "ws://localhost:8088/ari/events".to_owned(),
+                asterisk_id: None,
+                on_replaced: OnReplaced::Reconnect,
+                replaced_pause: Duration::from_secs(60),
+            }
+        );
+        assert_eq!(
+            format!("{:?}", config.bus.servers),
+            "[nats://localhost:4222]"
+        );
+        assert_eq!(config.bus.prefix, "ari.");
+        assert_eq!(
+            config.workers,
+            Workers {
+                count: 16,
+                queue: 1024,
+                max_wait: Duration::from_secs(2),
+            }
+        );
+        assert_eq!(
+            config.http,
+            Http {
+                connect_timeout: Duration::from_secs(2),
+                response_timeout: Duration::from_secs(5),
+            }
+        );
+        assert_eq!(
+            config.events,
+            Events {
+                max_count: 65_536,
+                max_bytes: 64 << 20,
+                max_age: Duration::from_secs(30),
+            }
+        );
+        assert_eq!(config.dialogs_max, 100_000);
+        assert_eq!(config.log_level, LevelFilter::Info);
+        assert!(!format!("{config:?}").contains("secret"));
+    }
+
+    #[test]
+    fn verbose_gives_way_to_a_level_of_its_own_source_or_a_stronger_one() {
+        let scratch = Scratch::new();
+        let quiet = scratch.file("quiet", "log.level: error");
+        let loud = scratch.file("loud", "verbose: true");
+        let level = |args: &[&str], variables: &[(&str, &str)], file: Option<&PathBuf>| {
+            loaded(args, variables, file.cloned()).unwrap().log_level
+        };
+        assert_eq!(
+            level(&["-v"], &[("LOG_LEVEL", "warn")], Some(&quiet)),
+            LevelFilter::Debug
+        );
+        assert_eq!(
+            level(&["-v", "--log.level=trace"], &[], None),
+            LevelFilter::Trace
+        );
+        assert_eq!(
+            level(&[], &[("VERBOSE", "1")], Some(&quiet)),
+            LevelFilter::Debug
+        );
+        assert_eq!(level(&[], &[], Some(&loud)), LevelFilter::Debug);
+        assert_eq!(
+            level(&[], &[("LOG_LEVEL", "WARN")], Some(&loud)),
+            LevelFilter::Warn
+        );
+        assert_eq!(level(&["-v=false"], &[], Some(&loud)), LevelFilter::Info);
+    }
+
+    #[test]
+    fn the_way_every_key_is_checked() {
+        for (argument, said) in [
+            (
+                "--ari.application=a b",
+                "ari.application: \"a b\" contains white space",
+            ),
+            (
+                "--ari.application=",
+                "ari.application: must not be empty (from flag --ari.application)",
+            ),
+            (
+                "--ari.username=a:b",
+                "ari.username: \"a:b\" contains a colon",
+            ),
+            (
+                "--ari.password=",
+                "ari.password: must not be empty (from flag --ari.password)",
+            ),
+            (
+                "--ari.password=secret\n",
+                "ari.password: contains a control character",
+            ),
+            (
+                "--ari.http_url=htp://x",
+                "ari.http_url: \"htp://x\" is not an http:// or https:// URL (from flag --ari.http_url)",
+            ),
+            (
+                "--ari.websocket_url=http://x",
+                "ari.websocket_url: \"http://x\" is not a ws:// or wss:// URL",
+            ),
+            (
+                "--ari.websocket_url=ws://u:secret@x",
+                "ari.websocket_url: \"ws://***@x\" contains credentials",
+            ),
+            (
+                "--ari.asterisk_id=a*",
+                "ari.asterisk_id: \"a*\" contains a wildcard",
+            ),
+            (
+                "--ari.on_replaced=Exit",
+                "ari.on_replaced: \"Exit\" is not reconnect or exit (from",
+            ),
+            (
+                "--ari.replaced_pause=0",
+                "ari.replaced_pause: \"0\" is not a duration",
+            ),
+            (
+                "--messagebus.url=amqp://u:secret@x",
+                "messagebus.url: \"amqp://***@x\" is a URL of RabbitMQ",
+            ),
+            (
+                "--nats.url=nats://u:secret@x:y",
+                "nats.url: \"nats://***@x:***\" has a port",
+            ),
+            (
+                "--messagebus.prefix=",
+                "messagebus.prefix: must not be empty",
+            ),
+            (
+                "--workers.count=1025",
+                "workers.count: \"1025\" is not a whole number from 1 to 1024",
+            ),
+            (
+                "--workers.queue=0",
+                "workers.queue: \"0\" is not a whole number from 1 to 1000000",
+            ),
+            (
+                "--workers.max_wait=-1s",
+                "workers.max_wait: \"-1s\" is not a duration",
+            ),
+            (
+                "--http.connect_timeout=x",
+                "http.connect_timeout: \"x\" is not a duration",
+            ),
+            (
+                "--http.response_timeout=0s",
+                "http.response_timeout: \"0s\" is not a duration",
+            ),
+            (
+                "--events.max_count=1.5",
+                "events.max_count: \"1.5\" is not a whole number",
+            ),
+            (
+                "--events.max_bytes=64MB",
+                "events.max_bytes: \"64MB\" is not a size from 1024",
+            ),
+            (
+                "--events.max_age=1d",
+                "events.max_age: \"1d\" is not a duration",
+            ),
+            (
+                "--dialogs.max=-1",
+                "dialogs.max: \"-1\" is not a whole number",
+            ),
+            ("--log.level=loud", "log.level: \"loud\" is not off, error,"),
+            (
+                "--verbose=maybe",
+                "verbose: \"maybe\" is neither true nor false",
+            ),
+        ] {
+            let error = loaded(&[argument], &[], None).unwrap_err();
+            assert!(error.starts_with(said), "{error}");
+            assert!(
+                !error.contains("secret") && !error.contains('\n'),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_are_made_uniform() {
+        let scratch = Scratch::new();
+        let file = scratch.file("f", "ari.asterisk_id: 00:01\n");
+        let config = loaded(&["--ari.http_url=HTTPS://h/ari//"], &[], Some(file.clone())).unwrap();
+        assert_eq!(config.ari.http_url, "https://h/ari");
+        assert_eq!(config.ari.asterisk_id.as_deref(), Some("00:01"));
+        let config = loaded(
+            &["--ari.asterisk_id=", "--ari.on_replaced=exit"],
+            &[],
+            Some(file),
+        )
+        .unwrap();
+        assert_eq!(config.ari.asterisk_id, None);
+        assert_eq!(config.ari.on_replaced, OnReplaced::Exit);
+    }
+
+    #[test]
+    fn the_description_has_every_key_and_no_secret() {
+        let config = loaded(
+            &["--nats.url=tls://t:secret@h,nats://secret@h2", "-v"],
+            &[("HTTP_CONNECT_TIMEOUT", "0.5")],
+            None,
+        )
+        .unwrap();
+        let lines = config.describe();
+        for line in [
+            "ari.password = *** (from flag --ari.password)",
+            "ari.asterisk_id = not set (from default)",
+            "ari.on_replaced = reconnect (from default)",
+            "nats.url = tls://h:4222,nats://h2:4222 (from flag --nats.url)",
+            "http.connect_timeout = 500ms (from environment HTTP_CONNECT_TIMEOUT)",
+            "events.max_bytes = 67108864 (from default)",
+            "verbose = true (from flag -v)",
+            "log.level = debug (from flag -v)",
+        ] {
+            assert!(lines.iter().any(|l| l == line), "{line}: {lines:#?}");
+        }
+        // The older name stands in for the newer.
+        assert_eq!(lines.len(), keys::TABLE.len() - 1);
+        assert!(!lines.concat().contains("secret"));
+    }
+}

@@ -1,0 +1,58 @@
+//! The announcer: tells the cluster that this proxy is there, when asked, on pings and every 60 s,
+//! as long as Asterisk is connected.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, select, tick};
+
+use super::counters::Counters;
+use super::standing::Standing;
+use crate::bus::Outlet;
+use crate::wire::announcement::announcement;
+
+/// How often a proxy announces itself unasked, as the Go program does.
+const EVERY: Duration = Duration::from_secs(60);
+
+/// The announcer of one proxy.
+pub struct Announcer {
+    /// Where the proxy stands.
+    pub standing: Arc<Standing>,
+    /// Where announcements leave.
+    pub outlet: Outlet,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+    /// Asks for an announcement; disconnected when it is time to end.
+    pub asked: Receiver<()>,
+}
+
+impl Announcer {
+    /// Runs until nobody can ask any more.
+    pub fn run(self) {
+        let clock = tick(EVERY);
+        loop {
+            select! {
+                recv(self.asked) -> asked => match asked {
+                    Ok(()) => self.announce(),
+                    Err(_) => return,
+                },
+                recv(clock) -> _ => self.announce(),
+            }
+        }
+    }
+
+    fn announce(&self) {
+        let origin = self.standing.origin().filter(|_| self.standing.is_up());
+        let Some(origin) = origin else {
+            return;
+        };
+        let body = announcement(&self.standing.place(&origin));
+        match self
+            .outlet
+            .send(&self.standing.subjects().announce(), &body)
+        {
+            Ok(()) => self.counters.announcements.add(),
+            Err(error) => log::debug!("not announced: {error}"),
+        }
+    }
+}

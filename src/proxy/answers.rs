@@ -1,0 +1,44 @@
+//! How answers leave: published to the reply subject over the link of the moment.
+
+use std::sync::Arc;
+
+use super::counters::Counters;
+use crate::bus::{BusError, Outlet};
+use crate::wire::response;
+
+/// Publishes answers.
+#[derive(Clone)]
+pub struct Answers {
+    outlet: Outlet,
+    counters: Arc<Counters>,
+}
+
+impl Answers {
+    /// Answers that leave by `outlet`.
+    pub fn new(outlet: Outlet, counters: Arc<Counters>) -> Answers {
+        Answers { outlet, counters }
+    }
+
+    /// Answers the error `text`.
+    pub fn error(&self, reply: Option<&str>, text: &str) {
+        self.send(reply, &response::error(text));
+    }
+
+    /// Publishes `body` to `reply`, if an answer is wanted.
+    pub fn send(&self, reply: Option<&str>, body: &[u8]) {
+        let Some(reply) = reply else {
+            return;
+        };
+        let sent = match self.outlet.send(reply, body) {
+            Err(error @ BusError::TooLarge { .. }) => {
+                let text = format!("the answer cannot be sent: {error}");
+                self.outlet.send(reply, &response::error(&text))
+            }
+            sent => sent,
+        };
+        if let Err(error) = sent {
+            self.counters.answers_lost.add();
+            log::debug!("an answer is lost: {error}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The conductor: the one owner of what the proxy does next. Every thread tells it what happened,
+//! as an [`Event`]; it alone gives orders.
+//!
+//! On a new link: every class is subscribed, then what waited is published, then the proxy is
+//! announced. While Asterisk is away the create group is left, so that others of the group get its
+//! requests; everything else is answered with an error.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender};
+
+use super::standing::Standing;
+use super::{publisher, subscriptions};
+use crate::bus::supervisor::Change;
+use crate::bus::{Link, Outlet};
+use crate::config::OnReplaced;
+use crate::wire::subject::Class;
+
+/// What can happen to a proxy.
+pub enum Event {
+    /// The bus came or went.
+    Bus(Change),
+    /// Asterisk came, went, or is someone else.
+    Asterisk(AsteriskChange),
+    /// A class listens as the order of this number says.
+    Listening(Class, u64),
+    /// On the link of this number, all that waited is published.
+    BacklogSent(u64),
+    /// A thread panicked.
+    Panicked(String),
+    /// It is time to end.
+    Stop,
+}
+
+/// What can happen to Asterisk. Where it stands then is in [`Standing`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AsteriskChange {
+    /// It is connected, or goes by a new id.
+    Up,
+    /// It is no longer connected.
+    Down,
+    /// Another client took the application over.
+    Replaced,
+}
+
+/// How conducting ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// As asked.
+    Stopped,
+    /// The application was taken over, and the configuration says to exit then.
+    Replaced,
+    /// A thread panicked.
+    Fault,
+}
+
+/// A subscription thread, as the conductor sees it.
+pub struct Listener {
+    /// Its class.
+    pub class: Class,
+    /// Its orders.
+    pub orders: Sender<subscriptions::Order>,
+    /// Says that there is an order.
+    pub waker: Sender<()>,
+}
+
+impl Listener {
+    fn order(&self, order: subscriptions::Order) {
+        // The thread outlives the conductor, or the conductor hears of its panic.
+        let _ = self.orders.send(order);
+        let _ = self.waker.try_send(());
+    }
+}
+
+/// The conductor of one proxy.
+pub struct Conductor {
+    /// What happens.
+    pub events: Receiver<Event>,
+    /// Where the proxy stands.
+    pub standing: Arc<Standing>,
+    /// The link for whoever publishes.
+    pub outlet: Outlet,
+    /// The subscription threads.
+    pub listeners: Vec<Listener>,
+    /// Orders of the publisher.
+    pub publisher: Sender<publisher::Order>,
+    /// Asks the announcer.
+    pub announce: Sender<()>,
+    /// What to do when the application is taken over.
+    pub on_replaced: OnReplaced,
+    /// Counts links.
+    pub counters: Arc<super::counters::Counters>,
+    /// What it knows itself.
+    pub state: State,
+}
+
+/// What only the conductor knows.
+#[derive(Default)]
+pub struct State {
+    link: Option<Arc<dyn Link>>,
+    /// The number of the last order to listen.
+    order: u64,
+    /// Classes that have not carried it out yet.
+    awaited: Vec<Class>,
+    /// What to do when they have.
+    then: Option<Then>,
+}
+
+/// What follows when all classes listen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The link is new: let the publisher have it, and announce when it has sent what waited.
+    Release,
+    /// Only the subjects changed: announce.
+    Announce,
+}
+
+impl Conductor {
+    /// Runs until it is time to end.
+    pub fn run(&mut self) -> End {
+        while let Ok(event) = self.events.recv() {
+            match event {
+                Event::Bus(Change::Up(link)) => {
+                    self.counters.bus_connections.add();
+                    self.state.link = Some(Arc::clone(&link));
+                    self.listen(Some(link), Then::Release);
+                }
+                Event::Bus(Change::Down) => {
+                    self.state.link = None;
+                    self.state.then = None;
+                    self.outlet.set(None);
+                }
+                Event::Asterisk(AsteriskChange::Replaced)
+                    if self.on_replaced == OnReplaced::Exit =>
+                {
+                    return End::Replaced;
+                }
+                Event::Asterisk(_) => self.listen(None, Then::Announce),
+                Event::Listening(class, order) => self.listening(class, order),
+                Event::BacklogSent(order) => {
+                    // A link that came after that one has its own turn.
+                    if self.state.link.is_some() && order <= self.state.order {
+                        self.ask_announcement();
+                    }
+                }
+                Event::Panicked(thread) => {
+                    log::error!("the thread {thread} ended by a fault of ours; exiting");
+                    return End::Fault;
+                }
+                Event::Stop => return End::Stopped,
+            }
+        }
+        End::Stopped
+    }
+
+    /// Has every class listen to what it should now.
+    fn listen(&mut self, link: Option<Arc<dyn Link>>, then: Then) {
+        if self.state.link.is_none() {
+            return;
+        }
+        self.state.order += 1;
+        let origin = self.standing.origin();
+        let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
+        let up = self.standing.is_up();
+        self.state.awaited.clear();
+        for listener in &self.listeners {
+            let subjects = if listener.class == Class::Create && !up {
+                Vec::new()
+            } else {
+                self.standing.subjects().listen(listener.class, asterisk)
+            };
+            self.state.awaited.push(listener.class);
+            listener.order(subscriptions::Order::Listen(
+                self.state.order,
+                link.clone(),
+                subjects,
+            ));
+        }
+        // A release that has not come to pass yet must not be lost to a change of subjects.
+        if self.state.then != Some(Then::Release) {
+            self.state.then = Some(then);
+        }
+    }
+
+    fn listening(&mut self, class: Class, order: u64) {
+        if order != self.state.order {
+            return;
+        }
+        self.state.awaited.retain(|awaited| *awaited != class);
+        if !self.state.awaited.is_empty() {
+            return;
+        }
+        match self.state.then.take() {
+            Some(Then::Release) => {
+                if let Some(link) = &self.state.link {
+                    self.outlet.set(Some(Arc::clone(link)));
+                    let order = publisher::Order::Link(self.state.order, Arc::clone(link));
+                    // The publisher outlives the conductor, or its panic is heard of.
+                    let _ = self.publisher.send(order);
+                }
+            }
+            Some(Then::Announce) => self.ask_announcement(),
+            None => {}
+        }
+    }
+
+    fn ask_announcement(&self) {
+        // One that waits already does for this one too.
+        let _ = self.announce.try_send(());
+    }
+
+    /// Has every class leave and hand over what has come.
+    pub fn leave(&self) {
+        for listener in &self.listeners {
+            listener.order(subscriptions::Order::Finish);
+        }
+    }
+
+    /// Waits until the bus has taken everything, but not beyond `deadline`.
+    pub fn settle(&self, deadline: Instant) {
+        if let Some(link) = &self.state.link {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if !link.settle(left.max(Duration::from_millis(1))) {
+                log::warn!("the bus did not take everything in time");
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The proxy: one application on one Asterisk, its threads and the channels between them.
+//!
+//! | file | thread | noun |
+//! |---|---|---|
+//! | [`conductor`] | the caller's | what happens, and who does what then |
+//! | [`ingest`] | `ingest` | the websocket of Asterisk |
+//! | [`buffer`] | | events between ingest and publisher |
+//! | [`publisher`] | `publisher` | events to the bus |
+//! | [`subscriptions`] | `sub-get`, `sub-data`, `sub-command`, `sub-create`, `sub-ping` | requests from the bus |
+//! | [`queue`] | | requests between subscriptions and workers |
+//! | [`workers`] | `worker-0`…, `expiry` | REST calls and answers |
+//! | [`answers`] | | how answers leave |
+//! | [`announcer`] | `announcer` | announcements |
+//! | [`watch`] | `watch` | the Asterisk id |
+//! | [`standing`] | | whether and as whom Asterisk is connected |
+//! | [`dialogs`] | | which dialogs are bound to what |
+//! | [`counters`] | | what is counted |
+//! | [`team`] | | threads with names and deadlines |
+
+pub mod announcer;
+pub mod answers;
+pub mod buffer;
+pub mod conductor;
+pub mod counters;
+pub mod dialogs;
+pub mod ingest;
+pub mod publisher;
+pub mod queue;
+pub mod standing;
+pub mod subscriptions;
+pub mod team;
+pub mod watch;
+pub mod workers;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded, unbounded};
+
+use crate::ari::Credentials;
+use crate::ari::rest::{Limits, Rest};
+use crate::ari::websocket::Cutter;
+use crate::bus::{Outlet, supervisor};
+use crate::config::Config;
+use crate::wire::subject::{Class, Subjects};
+use answers::Answers;
+use conductor::{Conductor, End, Event};
+use counters::Counters;
+use standing::Standing;
+use team::Team;
+
+/// How long ending may take; a process supervisor gives more.
+const ENDING: Duration = Duration::from_millis(4500);
+/// What of it is kept for the bus to take the last answers and events.
+const SETTLING: Duration = Duration::from_millis(1000);
+
+/// A running proxy.
+pub struct Proxy {
+    conductor: Conductor,
+    events: Sender<Event>,
+    counters: Arc<Counters>,
+    queue: Arc<queue::Queue>,
+    bus: Team,
+    subscriptions: Team,
+    workers: Team,
+    asterisk: Team,
+    publisher: Team,
+    /// Dropped, ingest and watch end.
+    stop_asterisk: Sender<()>,
+    /// Dropped, the supervisor of the bus ends.
+    stop_bus: Sender<()>,
+    cutter: Arc<Mutex<Option<Cutter>>>,
+}
+
+/// Stops a proxy.
+#[derive(Clone)]
+pub struct Stopper(Sender<Event>);
+
+impl Stopper {
+    /// Has the proxy end as [`Proxy::run`] says.
+    pub fn stop(&self) {
+        // A proxy that has ended already hears nothing.
+        let _ = self.0.send(Event::Stop);
+    }
+}
+
+impl Proxy {
+    /// Starts the threads of a proxy. Asterisk and bus need not be there.
+    pub fn start(config: &Config) -> io::Result<Proxy> {
+        let (tell, events) = unbounded();
+        let (stop_asterisk, asterisk_stopped) = bounded(0);
+        let (stop_bus, bus_stopped) = bounded(0);
+        let (announce, asked) = bounded(1);
+        let (publish, publisher_orders) = unbounded();
+
+        let subjects = Subjects::new(&config.bus.prefix, &config.ari.application);
+        let standing = Arc::new(Standing::new(&config.ari.application, subjects));
+        let counters = Arc::new(Counters::default());
+        let dialogs = Arc::new(dialogs::Dialogs::new(config.dialogs_max));
+        let buffer = buffer::Buffer::new(config.events.max_count, config.events.max_bytes);
+        let buffer = Arc::new(buffer);
+        let queue = queue::Queue::new(config.workers.queue, config.workers.max_wait);
+        let queue = Arc::new(queue);
+        let outlet = Outlet::default();
+        let answers = Answers::new(outlet.clone(), Arc::clone(&counters));
+        let cutter = Arc::new(Mutex::new(None));
+        let rest = rest(config);
+
+        let workers = Team::new(&tell);
+        let worker = workers::Worker {
+            queue: Arc::clone(&queue),
+            rest: rest.clone(),
+            standing: Arc::clone(&standing),
+            dialogs: Arc::clone(&dialogs),
+            answers: answers.clone(),
+            counters: Arc::clone(&counters),
+        };
+        for number in 0..config.workers.count {
+            let worker = worker.clone();
+            workers.spawn(&format!("worker-{number}"), move || worker.run())?;
+        }
+        workers.spawn("expiry", move || worker.expire())?;
+
+        let publisher = Team::new(&tell);
+        let publishing = publisher::Publisher {
+            buffer: Arc::clone(&buffer),
+            dialogs: Arc::clone(&dialogs),
+            standing: Arc::clone(&standing),
+            counters: Arc::clone(&counters),
+            longest: config.events.max_age,
+            orders: publisher_orders,
+            tell: tell.clone(),
+        };
+        publisher.spawn("publisher", move || publishing.run())?;
+
+        let subscriptions = Team::new(&tell);
+        let mut listeners = Vec::new();
+        for class in Class::ALL {
+            let (orders, order) = unbounded();
+            let (waker, woken) = bounded(1);
+            let listening = subscriptions::Subscriptions {
+                class,
+                standing: Arc::clone(&standing),
+                queue: Arc::clone(&queue),
+                answers: answers.clone(),
+                counters: Arc::clone(&counters),
+                announce: announce.clone(),
+                orders: order,
+                waker: woken,
+                tell: tell.clone(),
+            };
+            subscriptions.spawn(&format!("sub-{class}"), move || listening.run())?;
+            listeners.push(conductor::Listener {
+                class,
+                orders,
+                waker,
+            });
+        }
+
+        let asterisk = Team::new(&tell);
+        let announcing = announcer::Announcer {
+            standing: Arc::clone(&standing),
+            outlet: outlet.clone(),
+            counters: Arc::clone(&counters),
+            asked,
+        };
+        // Ends with those who ask it, of whom nobody waits for it.
+        Team::new(&tell).spawn("announcer", move || announcing.run())?;
+        let watching = watch::Watch {
+            ari: config.ari.clone(),
+            rest: rest.clone(),
+            standing: Arc::clone(&standing),
+            tell: tell.clone(),
+            stop: asterisk_stopped.clone(),
+        };
+        asterisk.spawn("watch", move || watching.run())?;
+        let reading = ingest::Ingest {
+            ari: config.ari.clone(),
+            rest,
+            standing: Arc::clone(&standing),
+            buffer,
+            dialogs,
+            counters: Arc::clone(&counters),
+            tell: tell.clone(),
+            stop: asterisk_stopped,
+            cutter: Arc::clone(&cutter),
+        };
+        asterisk.spawn("ingest", move || reading.run())?;
+
+        let bus = Team::new(&tell);
+        let servers = config.bus.servers.clone();
+        let name = format!("ari-proxy {}", config.ari.application);
+        let changed = tell.clone();
+        bus.spawn("bus-link", move || {
+            supervisor::run(&servers, &name, &bus_stopped, |change| {
+                // The conductor outlives the supervisor.
+                let _ = changed.send(Event::Bus(change));
+            });
+        })?;
+
+        Ok(Proxy {
+            conductor: Conductor {
+                events,
+                standing,
+                outlet,
+                listeners,
+                publisher: publish,
+                announce,
+                on_replaced: config.ari.on_replaced,
+                counters: Arc::clone(&counters),
+                state: conductor::State::default(),
+            },
+            events: tell,
+            counters,
+            queue,
+            bus,
+            subscriptions,
+            workers,
+            asterisk,
+            publisher,
+            stop_asterisk,
+            stop_bus,
+            cutter,
+        })
+    }
+
+    /// What stops the proxy from another thread.
+    pub fn stopper(&self) -> Stopper {
+        Stopper(self.events.clone())
+    }
+
+    /// The counts of the proxy.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Runs until it is time to end, then ends: leaves the groups, finishes the requests in hand,
+    /// publishes what waits, all within 5 s.
+    pub fn run(mut self) -> End {
+        let end = self.conductor.run();
+        let deadline = Instant::now() + ENDING;
+        let before_settling = deadline - SETTLING;
+        log::info!("stopping: leaving the bus, finishing requests");
+        self.conductor.leave();
+        self.subscriptions.wait(before_settling);
+        self.queue.close();
+        if !self.workers.wait(before_settling) {
+            log::warn!("requests that Asterisk does not answer are left behind");
+        }
+        drop(self.stop_asterisk);
+        if let Some(cutter) = &*self.cutter.lock().unwrap_or_else(PoisonError::into_inner) {
+            cutter.cut();
+        }
+        self.asterisk.wait(before_settling);
+        let _ = self.conductor.publisher.send(publisher::Order::Finish);
+        self.publisher.wait(before_settling);
+        self.conductor.settle(deadline);
+        drop(self.stop_bus);
+        self.bus.wait(deadline);
+        log::info!("stopped; {}", self.counters);
+        end
+    }
+}
+
+fn rest(config: &Config) -> Rest {
+    let limits = Limits {
+        connect: config.http.connect_timeout,
+        response: config.http.response_timeout,
+    };
+    let credentials = Credentials::basic(&config.ari.username, config.ari.password.expose());
+    // One connection per worker, and one for ingest and watch.
+    let connections = config.workers.count + 1;
+    Rest::new(&config.ari.http_url, credentials, limits, connections)
+}

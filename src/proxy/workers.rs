@@ -1,0 +1,129 @@
+//! The worker pool: each worker takes a request, makes its blocking REST calls, and answers.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::answers::Answers;
+use super::counters::Counters;
+use super::dialogs::Dialogs;
+use super::queue::{Job, Queue};
+use super::standing::Standing;
+use super::subscriptions::DOWN;
+use crate::ari::AriError;
+use crate::ari::rest::Rest;
+use crate::wire::call::{self, Plan, RestCall};
+use crate::wire::request::Request;
+use crate::wire::{kinds, response};
+
+/// What a client is told when its request waited too long.
+const EXPIRED: &str = "request waited too long for a worker: proxy is overloaded";
+
+/// What a worker needs. Clones work side by side.
+#[derive(Clone)]
+pub struct Worker {
+    /// Where requests wait.
+    pub queue: Arc<Queue>,
+    /// Asterisk.
+    pub rest: Rest,
+    /// Where the proxy stands.
+    pub standing: Arc<Standing>,
+    /// Where dialogs are bound.
+    pub dialogs: Arc<Dialogs>,
+    /// How answers leave.
+    pub answers: Answers,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Worker {
+    /// Serves requests until the queue is closed and empty.
+    pub fn run(self) {
+        while let Some(job) = self.queue.pop() {
+            // A fault of ours in one request must not take a worker from the others.
+            let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&job)))
+                .unwrap_or_else(|_| Err("internal error of the proxy; see its log".into()));
+            match answer {
+                Ok(body) => {
+                    self.counters.requests_done.add();
+                    self.answers.send(job.reply.as_deref(), &body);
+                }
+                Err(text) => {
+                    self.counters.requests_failed.add();
+                    self.answers.error(job.reply.as_deref(), &text);
+                }
+            }
+        }
+    }
+
+    /// Answers requests that waited too long, until the queue is closed and empty.
+    pub fn expire(self) {
+        while let Some(job) = self.queue.expired() {
+            self.counters.requests_expired.add();
+            self.answers.error(job.reply.as_deref(), EXPIRED);
+        }
+    }
+
+    fn serve(&self, job: &Job) -> Result<Vec<u8>, String> {
+        let request = Request::read(&job.body).map_err(|error| {
+            if job.reply.is_none() {
+                self.counters.requests_unanswerable.add();
+            }
+            error.to_string()
+        })?;
+        let kind = kinds::of(&request).ok_or("Not implemented")?;
+        if job.class.reads_only() && kind.changes() {
+            return Err(format!(
+                "{} is not permitted on {}: it changes something; send it on command or create",
+                kind.name, job.class
+            ));
+        }
+        let origin = self
+            .standing
+            .origin()
+            .filter(|_| self.standing.is_up())
+            .ok_or(DOWN)?;
+        let plan = call::plan(&request, kind, self.standing.application())
+            .map_err(|error| error.to_string())?;
+        log::debug!("{} on {}", kind.name, job.class);
+        let reply = self.call(&plan)?;
+        response::success(&plan, &self.standing.place(&origin), &reply)
+    }
+
+    /// Binds the dialog and makes the calls; the body of the last answer. A dialog is bound before
+    /// the call, so that no event of it is missed, and set free again where the call fails.
+    fn call(&self, plan: &Plan) -> Result<Vec<u8>, String> {
+        let dialog = &plan.key.dialog;
+        let (bound, evicted) = self.dialogs.bind(dialog, &plan.bindings);
+        for _ in 0..evicted {
+            self.counters.bindings_evicted.add();
+        }
+        let outcome = self.calls(plan);
+        if outcome.is_err() {
+            self.dialogs.unbind(dialog, &bound);
+        }
+        outcome
+    }
+
+    fn calls(&self, plan: &Plan) -> Result<Vec<u8>, String> {
+        if let Some(check) = &plan.check {
+            self.rest
+                .call(check)
+                .map_err(|error| self.failed(check, &plan.check_failure(), &error))?;
+        }
+        match &plan.call {
+            Some(call) => self
+                .rest
+                .call(call)
+                .map_err(|error| self.failed(call, &plan.failure, &error)),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn failed(&self, call: &RestCall, prefix: &str, error: &AriError) -> String {
+        log::debug!("{:?} {}: {error}", call.method, call.target);
+        match error {
+            AriError::Call(_) if !self.standing.is_up() => DOWN.to_owned(),
+            error => format!("{prefix}{error}"),
+        }
+    }
+}
