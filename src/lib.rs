@@ -1,4 +1,79 @@
-//! draft
+//! ari-proxy: a proxy between Asterisk's REST Interface (ARI) and a message bus.
+//!
+//! One runs next to each Asterisk. Applications, anywhere, get the events of calls from the bus
+//! and control calls through it. It speaks the protocol of CyCoreSystems ari-proxy v5; what it
+//! does otherwise, and why, is in the README.
+//!
+//! # The rooms
+//!
+//! | room | what is in it | may use |
+//! |---|---|---|
+//! | [`wire`] | the protocol: pure functions on bytes and values | nothing |
+//! | [`config`] | keys, flags, environment, file | nothing |
+//! | [`ari`] | Asterisk: REST calls, websocket | `wire` |
+//! | [`bus`] | the bus: one trait, one file per bus, one supervisor | `wire`, `config` |
+//! | [`proxy`] | the threads of a proxy and what they share | all above |
+//! | [`logging`], [`backoff`], [`exit`] | lines on stdout, waits between tries, exit statuses | |
+//!
+//! Arrows go one way: no room knows one that is below it in this table.
+//!
+//! # The threads
+//!
+//! No thread is made per event or per request, and each has a name.
+//!
+//! | thread | does | waits for |
+//! |---|---|---|
+//! | `main` | conducts: hears what happened, gives orders | an event |
+//! | `ingest` | reads the websocket into the buffer, connects again | Asterisk |
+//! | `publisher` | publishes events; the only one that does | the buffer, the bus |
+//! | `sub-get`, `-data`, `-command`, `-create`, `-ping` | take requests in, a class each | the bus |
+//! | `worker-0` … | REST calls and answers | the queue, Asterisk |
+//! | `expiry` | answers requests that waited too long | the queue |
+//! | `announcer` | announcements | being asked, 60 s |
+//! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
+//! | `bus-link` | connects to the bus, watches the link | the bus |
+//! | `bus-flush` | sends what was handed to the link | being kicked, the bus |
+//! | `signals` | SIGTERM, SIGINT | a signal |
+//!
+//! # The way of data
+//!
+//! ```text
+//! events    Asterisk ══websocket══▶ ingest ─buffer─▶ publisher ─link─▶ bus
+//!
+//! requests  bus ─link─▶ sub-<class> ─queue─▶ worker ══REST══▶ Asterisk
+//!                                              │ answer
+//!                                              └─outlet─▶ link ─▶ bus
+//!
+//! changes   ingest, watch, bus-link, sub-<class>, publisher ─events─▶ main ─orders─▶ all
+//! ```
+//!
+//! # The invariants
+//!
+//! - Ingest never waits for the bus. The buffer between them is bounded; the oldest event goes,
+//!   counted.
+//! - An event is published as the bytes that came from Asterisk, in the order they came, once.
+//! - Every request with a reply subject is answered: by a worker, by `expiry`, or at once by the
+//!   subscription when there is no room or no Asterisk.
+//! - Nothing that comes from outside ends the process or a thread.
+//! - A dialog is bound before the call that makes events for it, and unbound after the event that
+//!   ends its entity is published.
+//! - On a new link: subscriptions, then what waited, then the announcement.
+//! - A lost link is dead for good: what it did not take is for the next one.
+//! - Locks are held for the time of a look-up, never across I/O. Nothing is global but the logger.
+//! - Secrets are in [`config::Secret`] and [`ari::Credentials`], which do not print.
+//!
+//! # A program with a proxy in it
+//!
+//! ```no_run
+//! use ari_proxy::config::{Config, Invocation};
+//! use ari_proxy::proxy::Proxy;
+//!
+//! if let Ok(Invocation::Run(config)) = Config::from_process() {
+//!     let proxy = Proxy::start(&config).expect("threads");
+//!     proxy.run();
+//! }
+//! ```
+
 pub mod ari;
 pub mod backoff;
 pub mod bus;

@@ -5,10 +5,10 @@
 //! |---|---|
 //! | [`credentials`] | user and password as an Authorization header |
 //! | [`error`] | what goes wrong between us and Asterisk |
-//! | [`reason`] | the reason phrase of a response, which ureq drops |
+//! | `reason` | the reason phrase of a response, which ureq drops |
 //! | [`rest`] | the REST client of the workers |
-//! | [`socket`] | TCP or TLS to the websocket's host, with deadlines |
-//! | [`trust`] | certificate authorities |
+//! | `socket` | TCP or TLS to the websocket's host, with deadlines |
+//! | `trust` | certificate authorities |
 //! | [`websocket`] | the websocket of one application |
 
 pub mod credentials;

@@ -86,7 +86,7 @@ impl Websocket {
 
     /// The next frame; none when there was none for a moment, so that the caller can look at what
     /// else there is to do.
-    pub fn next(&mut self) -> Result<Option<Bytes>, AriError> {
+    pub fn read(&mut self) -> Result<Option<Bytes>, AriError> {
         let message = match self.socket.read() {
             Ok(message) => Some(message),
             Err(Error::Io(error))

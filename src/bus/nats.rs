@@ -141,7 +141,7 @@ impl NatsLink {
 
 impl fmt::Display for NatsLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "NATS at {}", self.server)
+        f.write_str(&self.server)
     }
 }
 

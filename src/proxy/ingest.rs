@@ -113,7 +113,7 @@ impl Ingest {
     fn read(&self, mut websocket: Websocket) -> End {
         let full = Occasionally::new();
         loop {
-            let frame = match websocket.next() {
+            let frame = match websocket.read() {
                 Ok(Some(frame)) => frame,
                 Ok(None) if self.stopped(Duration::ZERO) => {
                     return End::Broken(AriError::Broken("we are stopping".into()));

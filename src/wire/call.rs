@@ -382,7 +382,7 @@ impl<'a> Fields<'a> {
             }
         };
         let names_entity = self.key.kind.is_empty() || self.key.kind == self.kind.entity.key_kind();
-        if names_entity {
+        if names_entity && self.kind.binds_key {
             bind(self.kind.entity, &self.key.id);
         }
         if let (Some(creates), Some(id)) = (self.kind.creates, self.created) {
@@ -586,6 +586,12 @@ mod tests {
             plan.bindings,
             [(Entity::DeviceState, "Stasis:x".to_owned())]
         );
+    }
+
+    #[test]
+    fn unsubscribing_binds_nothing() {
+        let plan = planned(r#"{"kind":"BridgeUnsubscribe","key":{"id":"b","dialog":"d"}}"#);
+        assert_eq!(plan.unwrap().bindings, []);
     }
 
     #[test]

@@ -272,6 +272,8 @@ pub struct Kind {
     pub answer: Answer,
     /// What the Go program puts before the error of its call, as a template; empty for nothing.
     pub failure: &'static str,
+    /// Whether a dialog is bound to what the key names.
+    pub binds_key: bool,
     /// Further entities that a dialog is bound to: what, and the payload member with its id.
     pub binds: &'static [(Entity, &'static str)],
 }
@@ -298,6 +300,7 @@ impl Kind {
             params: &[],
             answer: Answer::Done,
             failure: "",
+            binds_key: true,
             binds: &[],
         }
     }
@@ -382,6 +385,11 @@ impl Kind {
 
     pub(super) const fn failing(mut self, failure: &'static str) -> Kind {
         self.failure = failure;
+        self
+    }
+
+    pub(super) const fn binding_nothing(mut self) -> Kind {
+        self.binds_key = false;
         self
     }
 

@@ -169,11 +169,11 @@ pub static KINDS: [Kind; 111] = [
     command("AsteriskModuleLoad", Module, Post, "/asterisk/modules/{id}"),
     command("AsteriskModuleReload", Module, Put, "/asterisk/modules/{id}"),
     command("AsteriskModuleUnload", Module, Delete, "/asterisk/modules/{id}"),
-    command("AsteriskVariableGet", Variable, Get, "/asterisk/variable")
+    command("AsteriskVariableGet", Variable, Get, "/asterisk/variable").keyless()
         .params(&[param("variable", "id", TextAlways)])
         .answers(Answer::Variable)
         .failing("Error getting asterisk variable '{id}': "),
-    command("AsteriskVariableSet", Variable, Post, "/asterisk/variable")
+    command("AsteriskVariableSet", Variable, Post, "/asterisk/variable").keyless()
         .payload("asterisk_variable_set")
         .params(&[param("variable", "id", TextAlways), param("value", "value", Text)])
         .failing("Error setting asterisk variable '{id}' to '{value}': "),
@@ -227,7 +227,8 @@ pub static KINDS: [Kind; 111] = [
         .answers(Answer::Staged),
     command("BridgeStopMOH", Bridge, Delete, "/bridges/{id}/moh"),
     Kind::new("BridgeSubscribe", Bridge),
-    Kind::new("BridgeUnsubscribe", Bridge),
+    // Does nothing, as in the Go program: the binding ends with the bridge.
+    Kind::new("BridgeUnsubscribe", Bridge).keyless().binding_nothing(),
     command("BridgeVideoSource", Bridge, Post, "/bridges/{id}/videoSource/{channel}")
         .payload("bridge_video_source")
         .binding(&[(Channel, "channel")]),
