@@ -101,6 +101,8 @@ pub struct State {
     link: Option<Arc<dyn Link>>,
     /// The number of the last order to listen.
     order: u64,
+    /// The number of the order at which the publisher got the link.
+    released: u64,
     /// Classes that have not carried it out yet.
     awaited: Vec<Class>,
     /// What to do when they have.
@@ -138,12 +140,11 @@ impl Conductor {
                 }
                 Event::Asterisk(_) => self.listen(None, Then::Announce),
                 Event::Listening(class, order) => self.listening(class, order),
-                Event::BacklogSent(order) => {
-                    // A link that came after that one has its own turn.
-                    if self.state.link.is_some() && order <= self.state.order {
-                        self.ask_announcement();
-                    }
+                // A link that came after that one has its own turn.
+                Event::BacklogSent(order) if order == self.state.released => {
+                    self.ask_announcement();
                 }
+                Event::BacklogSent(_) => {}
                 Event::Panicked(thread) => {
                     log::error!("the thread {thread} ended by a fault of ours; exiting");
                     return End::Fault;
@@ -195,6 +196,7 @@ impl Conductor {
             Some(Then::Release) => {
                 if let Some(link) = &self.state.link {
                     self.outlet.set(Some(Arc::clone(link)));
+                    self.state.released = self.state.order;
                     let order = publisher::Order::Link(self.state.order, Arc::clone(link));
                     // The publisher outlives the conductor, or its panic is heard of.
                     let _ = self.publisher.send(order);
