@@ -15,23 +15,24 @@
     reason = "the crate is deprecated in favour of an asynchronous one; this is the blocking one"
 )]
 
+mod inbox;
+mod opening;
+
 use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
-use std::net::{TcpStream, ToSocketAddrs};
-use std::path::Path;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Select, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::{BusError, Delivery, Inbox, Link, Next};
+use self::inbox::NatsInbox;
+use self::opening::{address, greeting, options};
+use super::{BusError, Inbox, Link};
 use crate::config::BusServer;
 use crate::wire::subject::publishable;
 
-/// How long a server may take to accept and to say its INFO.
-const GREETING: Duration = Duration::from_secs(2);
 /// How long a flush may take before the server counts as dead.
 const FLUSH: Duration = Duration::from_secs(5);
 /// How often an idle server is asked whether it lives.
@@ -41,10 +42,6 @@ const IDLE: Duration = Duration::from_secs(2);
 const WINDOW: u64 = 1024 * 1024;
 /// The same for TLS, where the crate's buffer of 64 KiB fails for good when the socket is full too.
 const TLS_WINDOW: u64 = 128 * 1024;
-/// Messages that may wait in one subscription.
-const WAITING: usize = 65_536;
-/// Longest INFO line taken.
-const LONGEST_INFO: u64 = 64 * 1024;
 /// Bodies up to this size fit into the crate's buffer of 32 KiB with what it reserves.
 const LARGEST_BUFFERED: usize = 30 * 1024;
 /// How often handing over is tried again before it is waited for.
@@ -183,12 +180,8 @@ impl Link for NatsLink {
         if self.is_lost() {
             return Err(BusError::Lost);
         }
-        Ok(Box::new(NatsInbox {
-            shared: Arc::clone(&self.shared),
-            gone: self.gone.clone(),
-            subscriptions: Vec::new(),
-            left: Vec::new(),
-        }))
+        let shared = Arc::clone(&self.shared);
+        Ok(Box::new(NatsInbox::new(shared, self.gone.clone())))
     }
 
     fn check(&self) {
@@ -332,200 +325,7 @@ fn flush(shared: &Weak<Shared>, kicked: &Receiver<()>) {
     }
 }
 
-/// Subscriptions on a link.
-struct NatsInbox {
-    shared: Arc<Shared>,
-    gone: Receiver<()>,
-    subscriptions: Vec<(String, nats::Subscription)>,
-    /// What had come on subscriptions that were left.
-    left: Vec<Receiver<nats::Message>>,
-}
-
-impl Inbox for NatsInbox {
-    fn listen(&mut self, subjects: &[String], group: Option<&str>) -> Result<(), BusError> {
-        let connection = self.shared.connection()?;
-        let (stay, leave) = std::mem::take(&mut self.subscriptions)
-            .into_iter()
-            .partition(|(subject, _)| subjects.contains(subject));
-        self.subscriptions = stay;
-        for (_, subscription) in leave {
-            self.left.push(subscription.receiver().clone());
-        }
-        for subject in subjects {
-            if self.subscriptions.iter().any(|(there, _)| there == subject) {
-                continue;
-            }
-            let subscription = match group {
-                Some(group) => connection.queue_subscribe(subject, group),
-                None => connection.subscribe(subject),
-            };
-            let subscription = subscription.map_err(|_| BusError::Lost)?;
-            subscription.set_message_limits(WAITING);
-            self.subscriptions.push((subject.clone(), subscription));
-        }
-        let _ = self.shared.kick.try_send(());
-        Ok(())
-    }
-
-    fn next(&mut self, waker: &Receiver<()>) -> Next {
-        loop {
-            if waker.try_recv().is_ok() {
-                return Next::Woken;
-            }
-            if let Some(delivery) = self.try_next() {
-                return Next::Delivery(delivery);
-            }
-            if self.shared.is_lost() {
-                return Next::Lost;
-            }
-            let mut select = Select::new();
-            select.recv(waker);
-            select.recv(&self.gone);
-            for (_, subscription) in &self.subscriptions {
-                select.recv(subscription.receiver());
-            }
-            for receiver in &self.left {
-                select.recv(receiver);
-            }
-            select.ready();
-        }
-    }
-
-    fn try_next(&mut self) -> Option<Delivery> {
-        for (_, subscription) in &self.subscriptions {
-            if let Ok(message) = subscription.receiver().try_recv() {
-                return Some(delivery(message));
-            }
-        }
-        while let Some(receiver) = self.left.last() {
-            match receiver.try_recv() {
-                Ok(message) => return Some(delivery(message)),
-                // Only the crate's reader held the other end: nothing more comes.
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
-                    self.left.pop();
-                }
-            }
-        }
-        None
-    }
-}
-
-fn delivery(message: nats::Message) -> Delivery {
-    Delivery {
-        body: message.data,
-        reply: message.reply,
-        received: Instant::now(),
-    }
-}
-
-fn options(server: &BusServer, tls: bool, name: &str, shared: &Arc<Shared>) -> nats::Options {
-    let options = match (&server.username, &server.password) {
-        (Some(user), Some(password)) => nats::Options::with_user_pass(user, password.expose()),
-        (Some(token), None) => nats::Options::with_token(token),
-        _ => nats::Options::new(),
-    };
-    let broken = Arc::downgrade(shared);
-    let delayed = Arc::downgrade(shared);
-    let options = options
-        .with_name(name)
-        .max_reconnects(1)
-        // A message for a connection that is broken must fail, not wait in the crate.
-        .reconnect_buffer_size(0)
-        .reconnect_delay_callback(move |_| match delayed.upgrade() {
-            Some(shared) if shared.is_lost() => BETWEEN_POKES * POKES,
-            _ => Duration::ZERO,
-        })
-        .disconnect_callback(move || {
-            if let Some(shared) = broken.upgrade() {
-                shared.broken();
-            }
-        })
-        .error_callback(|error| log::warn!("bus: the NATS server says: {error}"));
-    // Without a file of certificates the crate loads the system's, which takes milliseconds and can
-    // fail; a plain link needs none.
-    let nothing = Path::new("/dev/null");
-    if !tls && nothing.exists() {
-        return options.add_root_certificate(nothing);
-    }
-    options
-}
-
-fn address(server: &BusServer, tls: bool) -> String {
-    let scheme = if tls { "tls" } else { "nats" };
-    let BusServer { host, port, .. } = server;
-    if host.contains(':') {
-        format!("{scheme}://[{host}]:{port}")
-    } else {
-        format!("{scheme}://{host}:{port}")
-    }
-}
-
-/// Asks a server for its INFO on a socket of ours, so that one that is stuck does not hang the
-/// crate; whether it wants TLS.
-fn greeting(server: &BusServer) -> io::Result<bool> {
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
-        let greeted = TcpStream::connect_timeout(&address, GREETING).and_then(|stream| {
-            stream.set_read_timeout(Some(GREETING))?;
-            let mut line = String::new();
-            BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line)?;
-            Ok(line)
-        });
-        match greeted {
-            Ok(line) if line.starts_with("INFO ") => {
-                return Ok(line.contains("\"tls_required\":true"));
-            }
-            Ok(_) => last = io::Error::other("it is not a NATS server"),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     // What is guarded is whole after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn server(host: &str) -> BusServer {
-        BusServer {
-            tls: false,
-            host: host.into(),
-            port: 4222,
-            username: None,
-            password: None,
-        }
-    }
-
-    #[test]
-    fn addresses() {
-        assert_eq!(address(&server("nats"), false), "nats://nats:4222");
-        assert_eq!(address(&server("::1"), true), "tls://[::1]:4222");
-    }
-
-    #[test]
-    fn a_server_that_is_no_nats_server() {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let other = thread::spawn(move || {
-            use std::io::Write;
-            let (mut stream, _) = listener.accept().unwrap();
-            stream.write_all(b"SSH-2.0-x\r\n").unwrap();
-        });
-        let server = BusServer {
-            port,
-            ..server("127.0.0.1")
-        };
-        assert!(
-            greeting(&server)
-                .unwrap_err()
-                .to_string()
-                .contains("not a NATS")
-        );
-        other.join().unwrap();
-    }
 }

@@ -9,6 +9,7 @@
 //! | [`kind`] | what a row of the table can say |
 //! | [`kinds`] | **the table**: the 111 request kinds, a row each |
 //! | [`call`] | a request and its row made into REST calls and dialog bindings |
+//! | `fields` | the values of a request, as its row asks for them |
 //! | [`path`] | REST paths from templates; ids never leave their segment |
 //! | [`response`] | what is published to the reply subject |
 //! | [`event`] | entities of an event, and the `dialog` member added to it |
@@ -21,6 +22,7 @@
 pub mod announcement;
 pub mod call;
 pub mod event;
+mod fields;
 pub mod id;
 pub mod key;
 pub mod kind;

@@ -1,0 +1,130 @@
+//! How a NATS connection is opened: the greeting of the server, the options of the crate.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::{TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{BETWEEN_POKES, POKES, Shared};
+use crate::config::BusServer;
+
+/// How long a server may take to accept and to say its INFO.
+const GREETING: Duration = Duration::from_secs(2);
+/// Longest INFO line taken.
+const LONGEST_INFO: u64 = 64 * 1024;
+
+/// The options of a connection that is let go as soon as it breaks.
+pub(super) fn options(
+    server: &BusServer,
+    tls: bool,
+    name: &str,
+    shared: &Arc<Shared>,
+) -> nats::Options {
+    let options = match (&server.username, &server.password) {
+        (Some(user), Some(password)) => nats::Options::with_user_pass(user, password.expose()),
+        (Some(token), None) => nats::Options::with_token(token),
+        _ => nats::Options::new(),
+    };
+    let broken = Arc::downgrade(shared);
+    let delayed = Arc::downgrade(shared);
+    let options = options
+        .with_name(name)
+        .max_reconnects(1)
+        // A message for a connection that is broken must fail, not wait in the crate.
+        .reconnect_buffer_size(0)
+        .reconnect_delay_callback(move |_| match delayed.upgrade() {
+            Some(shared) if shared.is_lost() => BETWEEN_POKES * POKES,
+            _ => Duration::ZERO,
+        })
+        .disconnect_callback(move || {
+            if let Some(shared) = broken.upgrade() {
+                shared.broken();
+            }
+        })
+        .error_callback(|error| log::warn!("bus: the NATS server says: {error}"));
+    // Without a file of certificates the crate loads the system's, which takes milliseconds and can
+    // fail; a plain link needs none.
+    let nothing = Path::new("/dev/null");
+    if !tls && nothing.exists() {
+        return options.add_root_certificate(nothing);
+    }
+    options
+}
+
+/// The URL of `server` for the crate, without user and password.
+pub(super) fn address(server: &BusServer, tls: bool) -> String {
+    let scheme = if tls { "tls" } else { "nats" };
+    let BusServer { host, port, .. } = server;
+    if host.contains(':') {
+        format!("{scheme}://[{host}]:{port}")
+    } else {
+        format!("{scheme}://{host}:{port}")
+    }
+}
+
+/// Asks a server for its INFO on a socket of ours, so that one that is stuck does not hang the
+/// crate; whether it wants TLS.
+pub(super) fn greeting(server: &BusServer) -> io::Result<bool> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+        let greeted = TcpStream::connect_timeout(&address, GREETING).and_then(|stream| {
+            stream.set_read_timeout(Some(GREETING))?;
+            let mut line = String::new();
+            BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line)?;
+            Ok(line)
+        });
+        match greeted {
+            Ok(line) if line.starts_with("INFO ") => {
+                return Ok(line.contains("\"tls_required\":true"));
+            }
+            Ok(_) => last = io::Error::other("it is not a NATS server"),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::thread;
+
+    fn server(host: &str) -> BusServer {
+        BusServer {
+            tls: false,
+            host: host.into(),
+            port: 4222,
+            username: None,
+            password: None,
+        }
+    }
+
+    #[test]
+    fn addresses() {
+        assert_eq!(address(&server("nats"), false), "nats://nats:4222");
+        assert_eq!(address(&server("::1"), true), "tls://[::1]:4222");
+    }
+
+    #[test]
+    fn a_server_that_is_no_nats_server() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let other = thread::spawn(move || {
+            use std::io::Write;
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(b"SSH-2.0-x\r\n").unwrap();
+        });
+        let server = BusServer {
+            port,
+            ..server("127.0.0.1")
+        };
+        assert!(
+            greeting(&server)
+                .unwrap_err()
+                .to_string()
+                .contains("not a NATS")
+        );
+        other.join().unwrap();
+    }
+}
