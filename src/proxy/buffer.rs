@@ -1,14 +1,27 @@
 //! The buffer of events between ingest and publisher: bounded in number and bytes, the oldest
 //! dropped first, so that ingest never waits for the bus.
+//!
+//! There is one thing that a full buffer waits for: a publisher that is at full speed and only
+//! lacks its share of the processor. Then the socket of Asterisk holds for a moment what the buffer
+//! does not, and nothing is lost. No Asterisk keeps that up (asterisk-facts.md: 63 000 events a
+//! second at most).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use tungstenite::Bytes;
 
 use super::standing::Origin;
+
+/// How long a full buffer looks whether the publisher is at full speed.
+const LOOK: Duration = Duration::from_millis(1);
+/// How many events a publisher at full speed takes in that time at least.
+const FULL_SPEED: u64 = 20;
+/// How long a publisher that was not is not looked at again.
+const NO_LOOK: Duration = Duration::from_millis(100);
 
 /// An event on its way.
 #[derive(Debug)]
@@ -28,6 +41,8 @@ pub struct Buffer {
     sender: Sender<Event>,
     receiver: Receiver<Event>,
     bytes: AtomicUsize,
+    /// Events taken out.
+    taken: AtomicU64,
     most: usize,
     most_bytes: usize,
 }
@@ -40,27 +55,36 @@ impl Buffer {
             sender,
             receiver,
             bytes: AtomicUsize::new(0),
+            taken: AtomicU64::new(0),
             most,
             most_bytes,
         }
     }
 
-    /// Puts an event in; how many old ones had to go for it.
-    pub fn push(&self, event: Event) -> usize {
+    /// Puts an event in; how many old ones had to go for it. `pace` is what the one thread that
+    /// does this remembers of the publisher's speed.
+    pub fn push(&self, event: Event, pace: &mut Pace) -> usize {
         self.bytes.fetch_add(event.frame.len(), Ordering::AcqRel);
         // The buffer holds both ends: sending cannot fail.
         let _ = self.sender.send(event);
         let mut dropped = 0;
-        while self.receiver.len() > self.most
-            || self.bytes.load(Ordering::Acquire) > self.most_bytes
-        {
+        while self.is_over() {
+            if pace.is_full_speed(|| self.taken.load(Ordering::Relaxed)) {
+                continue;
+            }
             match self.receiver.try_recv() {
-                Ok(oldest) => self.taken(&oldest),
+                Ok(oldest) => {
+                    self.bytes.fetch_sub(oldest.frame.len(), Ordering::AcqRel);
+                    dropped += 1;
+                }
                 Err(_) => break,
             }
-            dropped += 1;
         }
         dropped
+    }
+
+    fn is_over(&self) -> bool {
+        self.receiver.len() > self.most || self.bytes.load(Ordering::Acquire) > self.most_bytes
     }
 
     /// Where events come out; each must be reported to [`Buffer::taken`].
@@ -70,7 +94,31 @@ impl Buffer {
 
     /// `event` was taken out.
     pub fn taken(&self, event: &Event) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_sub(event.frame.len(), Ordering::AcqRel);
+    }
+}
+
+/// What ingest remembers of the publisher's speed.
+#[derive(Debug, Default)]
+pub struct Pace {
+    no_look_before: Option<Instant>,
+}
+
+impl Pace {
+    /// Looks for a moment whether `taken` grows as it does at full speed.
+    fn is_full_speed(&mut self, taken: impl Fn() -> u64) -> bool {
+        if self
+            .no_look_before
+            .is_some_and(|then| Instant::now() < then)
+        {
+            return false;
+        }
+        let before = taken();
+        thread::sleep(LOOK);
+        let full_speed = taken() - before >= FULL_SPEED;
+        self.no_look_before = (!full_speed).then(|| Instant::now() + NO_LOOK);
+        full_speed
     }
 }
 
@@ -91,23 +139,35 @@ mod tests {
 
     #[test]
     fn the_oldest_go_by_number() {
-        let buffer = Buffer::new(2, 1000);
-        assert_eq!(buffer.push(event(b"1")), 0);
-        assert_eq!(buffer.push(event(b"2")), 0);
-        assert_eq!(buffer.push(event(b"3")), 1);
+        let (buffer, mut pace) = (Buffer::new(2, 1000), Pace::default());
+        assert_eq!(buffer.push(event(b"1"), &mut pace), 0);
+        assert_eq!(buffer.push(event(b"2"), &mut pace), 0);
+        assert_eq!(buffer.push(event(b"3"), &mut pace), 1);
         let first = buffer.receiver().recv().unwrap();
         assert_eq!(&first.frame[..], b"2");
     }
 
     #[test]
     fn the_oldest_go_by_bytes() {
-        let buffer = Buffer::new(100, 10);
-        assert_eq!(buffer.push(event(b"12345")), 0);
-        assert_eq!(buffer.push(event(b"12345")), 0);
-        assert_eq!(buffer.push(event(b"123456")), 2);
+        let (buffer, mut pace) = (Buffer::new(100, 10), Pace::default());
+        assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
+        assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
+        assert_eq!(buffer.push(event(b"123456"), &mut pace), 2);
         let first = buffer.receiver().recv().unwrap();
         assert_eq!(&first.frame[..], b"123456");
         buffer.taken(&first);
-        assert_eq!(buffer.push(event(b"1234567890")), 0);
+        assert_eq!(buffer.push(event(b"1234567890"), &mut pace), 0);
+    }
+
+    #[test]
+    fn only_a_publisher_at_full_speed_is_waited_for() {
+        let mut pace = Pace::default();
+        let count = AtomicU64::new(0);
+        assert!(pace.is_full_speed(|| count.fetch_add(FULL_SPEED, Ordering::Relaxed)));
+        assert!(!pace.is_full_speed(|| 7));
+        assert!(
+            !pace.is_full_speed(|| panic!("looked at again too soon")),
+            "one that was slow is not looked at again for a while"
+        );
     }
 }

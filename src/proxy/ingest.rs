@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use tungstenite::Bytes;
 
-use super::buffer::{Buffer, Event};
+use super::buffer::{Buffer, Event, Pace};
 use super::conductor::{self, AsteriskChange};
 use super::counters::Counters;
 use super::dialogs::Dialogs;
@@ -42,14 +43,6 @@ pub struct Ingest {
     pub cutter: Arc<Mutex<Option<Cutter>>>,
 }
 
-/// Why reading ended.
-enum End {
-    /// Another websocket took the application.
-    Replaced,
-    /// The websocket broke.
-    Broken(AriError),
-}
-
 impl Ingest {
     /// Runs until `stop` is disconnected.
     pub fn run(self) {
@@ -68,10 +61,19 @@ impl Ingest {
                         origin.asterisk,
                         self.ari.application
                     );
-                    let end = self.read(websocket);
+                    let (error, replaced) = self.read(websocket, &origin);
                     self.standing.set_up(false);
                     *self.lock_cutter() = None;
-                    self.after(end, &origin, &mut backoff)
+                    self.tell(AsteriskChange::Down);
+                    if !self.stopped(Duration::ZERO) {
+                        log::warn!("Asterisk {}: {error}; connecting again", origin.asterisk);
+                    }
+                    match replaced {
+                        // What is left of the pause: two proxies must not take the application
+                        // from each other in a loop.
+                        Some(until) => until.saturating_duration_since(Instant::now()),
+                        None => backoff.wait(),
+                    }
                 }
                 Err(error) => {
                     // One line per change of what is wrong, not one per attempt.
@@ -110,72 +112,80 @@ impl Ingest {
         Ok((websocket, origin))
     }
 
-    fn read(&self, mut websocket: Websocket) -> End {
+    /// Reads until the websocket ends; why it did, and until when the application is left to
+    /// another client that took it over.
+    ///
+    /// A websocket whose application was taken over stays open (asterisk-facts.md), and what still
+    /// comes on it is passed on, until it is time to take the application back.
+    fn read(&self, mut websocket: Websocket, origin: &Origin) -> (AriError, Option<Instant>) {
         let full = Occasionally::new();
+        let mut pace = Pace::default();
+        let mut replaced = None;
         loop {
-            let frame = match websocket.read() {
-                Ok(Some(frame)) => frame,
+            match websocket.read() {
+                Ok(Some(frame)) => {
+                    if replaces_application(&frame, &self.ari.application) {
+                        replaced = Some(Instant::now() + self.ari.replaced_pause);
+                        self.replaced(origin);
+                    }
+                    self.take(frame, &mut pace, &full);
+                }
                 Ok(None) if self.stopped(Duration::ZERO) => {
-                    return End::Broken(AriError::Broken("we are stopping".into()));
+                    return (AriError::Broken("we are stopping".into()), replaced);
                 }
-                Ok(None) => continue,
-                Err(error) => return End::Broken(error),
-            };
-            let replaced = replaces_application(&frame);
-            self.counters.events.add();
-            // There is an origin: it is set before reading begins.
-            if let Some(origin) = self.standing.origin() {
-                let dropped = self.buffer.push(Event {
-                    frame,
-                    origin,
-                    received: Instant::now(),
-                });
-                for _ in 0..dropped {
-                    self.counters.events_dropped_full.add();
-                }
-                if dropped > 0 && full.now() {
-                    log::warn!(
-                        "events are dropped, oldest first: more wait for the bus than \
-                         events.max_count or events.max_bytes allow ({} so far)",
-                        self.counters.events_dropped_full.get()
-                    );
-                }
+                Ok(None) => {}
+                Err(error) => return (error, replaced),
             }
-            if replaced {
-                return End::Replaced;
+            if replaced.is_some_and(|until| Instant::now() >= until) {
+                return (
+                    AriError::Broken("taking the application back".into()),
+                    replaced,
+                );
             }
         }
     }
 
-    /// Tells how reading ended; how long to wait before connecting again.
-    fn after(&self, end: End, origin: &Origin, backoff: &mut Backoff) -> Duration {
-        let asterisk = &origin.asterisk;
-        match end {
-            End::Replaced => {
-                self.tell(AsteriskChange::Replaced);
-                let application = &self.ari.application;
-                let pause = self.ari.replaced_pause;
-                match self.ari.on_replaced {
-                    OnReplaced::Exit => log::error!(
-                        "Asterisk {asterisk}: another client took the application {application} \
-                         over (ApplicationReplaced); exiting, as ari.on_replaced says"
-                    ),
-                    OnReplaced::Reconnect => log::error!(
-                        "Asterisk {asterisk}: another client took the application {application} \
-                         over (ApplicationReplaced); taking it back in {pause:?}: do two proxies \
-                         run for it?"
-                    ),
-                }
-                pause
-            }
-            End::Broken(error) => {
-                self.tell(AsteriskChange::Down);
-                if !self.stopped(Duration::ZERO) {
-                    log::warn!("Asterisk {asterisk}: {error}; connecting again");
-                }
-                backoff.wait()
-            }
+    /// Puts a frame into the buffer.
+    fn take(&self, frame: Bytes, pace: &mut Pace, full: &Occasionally) {
+        self.counters.events.add();
+        // There is an origin: it is set before reading begins.
+        let Some(origin) = self.standing.origin() else {
+            return;
+        };
+        let event = Event {
+            frame,
+            origin,
+            received: Instant::now(),
+        };
+        let dropped = self.buffer.push(event, pace);
+        for _ in 0..dropped {
+            self.counters.events_dropped_full.add();
         }
+        if dropped > 0 && full.now() {
+            log::warn!(
+                "events are dropped, oldest first: more wait for the bus than events.max_count or \
+                 events.max_bytes allow ({} so far)",
+                self.counters.events_dropped_full.get()
+            );
+        }
+    }
+
+    /// The application was taken over: as good as down, and said as what it is.
+    fn replaced(&self, origin: &Origin) {
+        self.standing.set_up(false);
+        self.tell(AsteriskChange::Replaced);
+        let then = match self.ari.on_replaced {
+            OnReplaced::Exit => "exiting, as ari.on_replaced says".to_owned(),
+            OnReplaced::Reconnect => {
+                format!("taking it back in {:?}", self.ari.replaced_pause)
+            }
+        };
+        log::error!(
+            "Asterisk {}: another client took the application {} over (ApplicationReplaced), do \
+             two proxies run for it? {then}",
+            origin.asterisk,
+            self.ari.application
+        );
     }
 
     fn tell(&self, change: AsteriskChange) {

@@ -44,6 +44,8 @@ const PARTIES: [&str; 2] = ["refer_to", "referred_by"];
 pub struct Touched<'a> {
     /// The event's type.
     pub kind: Cow<'a, str>,
+    /// The application it is for.
+    pub application: Cow<'a, str>,
     /// The entities it touches, by id; a recording's is its name, an endpoint's `tech/resource`.
     pub entities: Vec<(Entity, Cow<'a, str>)>,
     channels_of_endpoint: Vec<Cow<'a, str>>,
@@ -83,12 +85,14 @@ impl<'a> Touched<'a> {
     }
 }
 
-/// Whether `event` says that another websocket took the application over.
-pub fn replaces_application(event: &[u8]) -> bool {
+/// Whether `event` says that another websocket took `application` over.
+pub fn replaces_application(event: &[u8], application: &str) -> bool {
     const TYPE: &[u8] = b"ApplicationReplaced";
     // Nearly no event has the word; only one that has is parsed.
     event.windows(TYPE.len()).any(|window| window == TYPE)
-        && Touched::read(event).is_some_and(|touched| touched.kind == "ApplicationReplaced")
+        && Touched::read(event).is_some_and(|touched| {
+            touched.kind == "ApplicationReplaced" && touched.application == application
+        })
 }
 
 /// `event` with the member `dialog` added; none where it is not a JSON object.
@@ -123,7 +127,9 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
         let mut touched = Touched::default();
         while let Some(Text(name)) = map.next_key::<Text<'_>>()? {
             let name = name.as_deref().unwrap_or_default();
-            if name == "type" {
+            if name == "application" {
+                touched.application = map.next_value::<Text<'_>>()?.0.unwrap_or_default();
+            } else if name == "type" {
                 touched.kind = map.next_value::<Text<'_>>()?.0.unwrap_or_default();
             } else if CHANNELS.contains(&name) {
                 let channel = map.next_value::<Object<'_>>()?;
@@ -433,13 +439,12 @@ mod tests {
     }
 
     #[test]
-    fn replaced_only_by_its_type() {
-        assert!(replaces_application(
-            br#"{"a":1,"type":"ApplicationReplaced"}"#
-        ));
-        assert!(!replaces_application(
-            br#"{"type":"ChannelVarset","value":"ApplicationReplaced"}"#
-        ));
+    fn replaced_only_by_its_type_and_for_its_application() {
+        let event = br#"{"type":"ApplicationReplaced","application":"a"}"#;
+        assert!(replaces_application(event, "a"));
+        assert!(!replaces_application(event, "b"));
+        let event = br#"{"type":"ChannelVarset","value":"ApplicationReplaced","application":"a"}"#;
+        assert!(!replaces_application(event, "a"));
     }
 
     #[test]

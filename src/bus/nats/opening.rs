@@ -79,6 +79,14 @@ pub(super) fn greeting(server: &BusServer) -> io::Result<bool> {
                 return Ok(line.contains("\"tls_required\":true"));
             }
             Ok(_) => last = io::Error::other("it is not a NATS server"),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                last = io::Error::new(io::ErrorKind::TimedOut, "it does not answer, is it stuck?");
+            }
             Err(error) => last = error,
         }
     }
