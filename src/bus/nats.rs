@@ -4,9 +4,8 @@
 //! - It reconnects by itself, and gives up: it is let go as soon as a connection breaks.
 //! - It flushes every 5 ms: a thread of ours flushes when something was published, and each flush
 //!   ends with the server's PONG, which also tells how much the server has taken.
-//! - It blocks for ever on a server that takes nothing: only what fits into its buffer is handed to
-//!   it, so that no thread but the flusher, which we can do without, touches the socket; and what
-//!   the server has not taken yet is bounded.
+//! - It blocks for ever on a server that takes nothing: what the server has not taken yet is bounded;
+//!   beyond what the sockets hold, only the flusher, which we can do without, writes to them.
 //! - It checks neither subjects nor sizes: we do.
 //! - It loads the system's certificates even for plain links: it is given an empty list instead.
 
@@ -28,7 +27,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::inbox::NatsInbox;
-use self::opening::{address, greeting, options};
+use self::opening::{Greeting, address, greet, options};
 use super::{BusError, Inbox, Link};
 use crate::config::BusServer;
 use crate::wire::subject::publishable;
@@ -44,6 +43,9 @@ const WINDOW: u64 = 1024 * 1024;
 const TLS_WINDOW: u64 = 128 * 1024;
 /// Bodies up to this size fit into the crate's buffer of 32 KiB with what it reserves.
 const LARGEST_BUFFERED: usize = 30 * 1024;
+/// What the sockets of a connection hold on any network before the first byte is read: 64 KiB each
+/// here and there are the least that Linux begins with. On loopback it is some MiB (crates.md).
+const HELD_BY_SOCKETS: u64 = 64 * 1024;
 /// How often handing over is tried again before it is waited for.
 const SPINS: u32 = 32;
 /// How often a large body waits for the buffer to be empty before it is written all the same.
@@ -68,6 +70,8 @@ struct Shared {
     alive: Mutex<Option<Sender<()>>>,
     lost: AtomicBool,
     window: u64,
+    /// What the sockets hold even if the server reads nothing.
+    held_by_sockets: u64,
     /// Bytes handed over to the crate.
     handed: AtomicU64,
     /// Bytes that the server has taken.
@@ -86,8 +90,8 @@ impl NatsLink {
         let mut unreachable = Vec::new();
         let mut refused = None;
         for server in servers {
-            let opened = match greeting(server) {
-                Ok(wants_tls) => NatsLink::open(server, server.tls || wants_tls, name),
+            let opened = match greet(server) {
+                Ok(greeting) => NatsLink::open(server, &greeting, name),
                 Err(error) => {
                     unreachable.push(format!("{server}: {error}"));
                     continue;
@@ -106,7 +110,8 @@ impl NatsLink {
         Err(refused.unwrap_or_else(|| BusError::Unreachable(unreachable.join(", "))))
     }
 
-    fn open(server: &BusServer, tls: bool, name: &str) -> io::Result<NatsLink> {
+    fn open(server: &BusServer, greeting: &Greeting, name: &str) -> io::Result<NatsLink> {
+        let tls = server.tls || greeting.wants_tls;
         let (alive, gone) = bounded(0);
         let (kick, kicked) = bounded(1);
         let shared = Arc::new(Shared {
@@ -114,6 +119,11 @@ impl NatsLink {
             alive: Mutex::new(Some(alive)),
             lost: AtomicBool::new(false),
             window: if tls { TLS_WINDOW } else { WINDOW },
+            held_by_sockets: match greeting.loopback {
+                _ if tls => 0,
+                true => WINDOW,
+                false => HELD_BY_SOCKETS,
+            },
             handed: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             flushing: AtomicU64::new(0),
@@ -229,10 +239,12 @@ impl Shared {
             let on_its_way =
                 self.handed.load(Ordering::Acquire) - self.taken.load(Ordering::Acquire);
             if on_its_way < self.window {
-                // What does not fit into the crate's buffer is written through once the buffer is
-                // empty; everything else never touches the socket on this thread.
-                let room = on_its_way == 0 || tries > SPINS + PATIENCE;
-                let handed = if body.len() > LARGEST_BUFFERED && room {
+                // Written through where the socket holds it for sure, or where it does not fit into
+                // the crate's buffer; everything else must not touch the socket on this thread.
+                let held = on_its_way + (body.len() as u64) < self.held_by_sockets;
+                let large =
+                    body.len() > LARGEST_BUFFERED && (on_its_way == 0 || tries > SPINS + PATIENCE);
+                let handed = if held || large {
                     Some(connection.publish(subject, body))
                 } else {
                     connection.try_publish_with_reply_or_headers(subject, None, None, body)

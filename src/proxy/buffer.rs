@@ -17,9 +17,9 @@ use tungstenite::Bytes;
 use super::standing::Origin;
 
 /// How long a full buffer looks whether the publisher is at full speed.
-const LOOK: Duration = Duration::from_millis(1);
+const LOOK: Duration = Duration::from_millis(10);
 /// How many events a publisher at full speed takes in that time at least.
-const FULL_SPEED: u64 = 20;
+const FULL_SPEED: u64 = 200;
 /// How long a publisher that was not is not looked at again.
 const NO_LOOK: Duration = Duration::from_millis(100);
 

@@ -63,9 +63,17 @@ pub(super) fn address(server: &BusServer, tls: bool) -> String {
     }
 }
 
+/// What is learnt of a server before the crate connects to it.
+pub(super) struct Greeting {
+    /// Whether it wants TLS.
+    pub(super) wants_tls: bool,
+    /// Whether it is on this machine.
+    pub(super) loopback: bool,
+}
+
 /// Asks a server for its INFO on a socket of ours, so that one that is stuck does not hang the
-/// crate; whether it wants TLS.
-pub(super) fn greeting(server: &BusServer) -> io::Result<bool> {
+/// crate.
+pub(super) fn greet(server: &BusServer) -> io::Result<Greeting> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (server.host.as_str(), server.port).to_socket_addrs()? {
         let greeted = TcpStream::connect_timeout(&address, GREETING).and_then(|stream| {
@@ -76,7 +84,10 @@ pub(super) fn greeting(server: &BusServer) -> io::Result<bool> {
         });
         match greeted {
             Ok(line) if line.starts_with("INFO ") => {
-                return Ok(line.contains("\"tls_required\":true"));
+                return Ok(Greeting {
+                    wants_tls: line.contains("\"tls_required\":true"),
+                    loopback: address.ip().is_loopback(),
+                });
             }
             Ok(_) => last = io::Error::other("it is not a NATS server"),
             Err(error)
@@ -128,10 +139,9 @@ mod tests {
             ..server("127.0.0.1")
         };
         assert!(
-            greeting(&server)
-                .unwrap_err()
-                .to_string()
-                .contains("not a NATS")
+            greet(&server)
+                .err()
+                .is_some_and(|error| error.to_string().contains("not a NATS"))
         );
         other.join().unwrap();
     }
