@@ -50,6 +50,8 @@ const HELD_BY_SOCKETS: u64 = 64 * 1024;
 const SPINS: u32 = 32;
 /// How often a large body waits for the buffer to be empty before it is written all the same.
 const PATIENCE: u32 = 8;
+/// Where messages go that are only sent to have something sent.
+const POKE: &str = "_ari-proxy.poke";
 /// How often, and how long apart, a broken connection is poked to free a flush that waits on it.
 const POKES: u32 = 40;
 const BETWEEN_POKES: Duration = Duration::from_millis(5);
@@ -69,6 +71,7 @@ struct Shared {
     /// Dropped when the link is lost.
     alive: Mutex<Option<Sender<()>>>,
     lost: AtomicBool,
+    tls: bool,
     window: u64,
     /// What the sockets hold even if the server reads nothing.
     held_by_sockets: u64,
@@ -118,6 +121,7 @@ impl NatsLink {
             connection: Mutex::new(None),
             alive: Mutex::new(Some(alive)),
             lost: AtomicBool::new(false),
+            tls,
             window: if tls { TLS_WINDOW } else { WINDOW },
             held_by_sockets: match greeting.loopback {
                 _ if tls => 0,
@@ -200,6 +204,10 @@ impl Link for NatsLink {
         if flushing > 0 && now.saturating_sub(flushing) > FLUSH.as_millis() as u64 {
             log::warn!("bus: {self} does not answer");
             self.shared.lose();
+        } else if flushing > 0
+            && let Ok(connection) = self.shared.connection()
+        {
+            self.shared.poke(&connection);
         }
     }
 
@@ -269,8 +277,17 @@ impl Shared {
             if tries < SPINS {
                 thread::yield_now();
             } else {
+                self.poke(&connection);
                 self.wait_for_progress(Duration::from_millis(1));
             }
+        }
+    }
+
+    /// Over TLS a flush leaves behind what the socket does not take at once, its PING too, and waits
+    /// for the PONG; the next flush sends it, and a message makes the crate flush.
+    fn poke(&self, connection: &nats::Connection) {
+        if self.tls {
+            let _ = connection.try_publish_with_reply_or_headers(POKE, None, None, []);
         }
     }
 
@@ -303,7 +320,7 @@ impl Shared {
             if self.flushing.load(Ordering::Acquire) == 0 {
                 break;
             }
-            let _ = connection.publish("_ari-proxy.gone", []);
+            let _ = connection.publish(POKE, []);
             thread::sleep(BETWEEN_POKES);
         }
     }
