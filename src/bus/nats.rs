@@ -50,8 +50,6 @@ const HELD_BY_SOCKETS: u64 = 64 * 1024;
 const SPINS: u32 = 32;
 /// How often a large body waits for the buffer to be empty before it is written all the same.
 const PATIENCE: u32 = 8;
-/// Where messages go that are only sent to have something sent.
-const POKE: &str = "_ari-proxy.poke";
 /// How often, and how long apart, a broken connection is poked to free a flush that waits on it.
 const POKES: u32 = 40;
 const BETWEEN_POKES: Duration = Duration::from_millis(5);
@@ -71,7 +69,8 @@ struct Shared {
     /// Dropped when the link is lost.
     alive: Mutex<Option<Sender<()>>>,
     lost: AtomicBool,
-    tls: bool,
+    /// Over TLS only, see [`Shared::poke`].
+    echo: Mutex<Option<Echo>>,
     window: u64,
     /// What the sockets hold even if the server reads nothing.
     held_by_sockets: u64,
@@ -85,6 +84,23 @@ struct Shared {
     /// For those who wait until more is taken.
     progress: (Mutex<()>, Condvar),
     kick: Sender<()>,
+}
+
+/// A subject of our own: what is published to it comes back.
+struct Echo {
+    subject: String,
+    subscription: nats::Subscription,
+}
+
+impl Echo {
+    fn on(connection: &nats::Connection) -> io::Result<Echo> {
+        let subject = connection.new_inbox();
+        let subscription = connection.subscribe(&subject)?;
+        Ok(Echo {
+            subject,
+            subscription,
+        })
+    }
 }
 
 impl NatsLink {
@@ -121,7 +137,7 @@ impl NatsLink {
             connection: Mutex::new(None),
             alive: Mutex::new(Some(alive)),
             lost: AtomicBool::new(false),
-            tls,
+            echo: Mutex::new(None),
             window: if tls { TLS_WINDOW } else { WINDOW },
             held_by_sockets: match greeting.loopback {
                 _ if tls => 0,
@@ -137,6 +153,9 @@ impl NatsLink {
         });
         let connection = options(server, tls, name, &shared).connect(address(server, tls))?;
         let largest = connection.max_payload();
+        if tls {
+            *lock(&shared.echo) = Some(Echo::on(&connection)?);
+        }
         *lock(&shared.connection) = Some(connection);
         let flusher = Arc::downgrade(&shared);
         thread::Builder::new()
@@ -172,8 +191,12 @@ impl Link for NatsLink {
     }
 
     fn flush(&self) {
-        // A kick that is waiting already does for this one too.
-        let _ = self.shared.kick.try_send(());
+        // A kick that is waiting already does for this one too, but tells that the flusher waits.
+        if self.shared.kick.try_send(()).is_err()
+            && let Ok(connection) = self.shared.connection()
+        {
+            self.shared.poke(&connection);
+        }
     }
 
     fn settle(&self, limit: Duration) -> bool {
@@ -283,11 +306,14 @@ impl Shared {
         }
     }
 
-    /// Over TLS a flush leaves behind what the socket does not take at once, its PING too, and waits
-    /// for the PONG; the next flush sends it, and a message makes the crate flush.
+    /// Has the server send something. Over TLS the crate's writers read too, and what they read the
+    /// reader does not see before something else arrives: a flush would wait for a PONG that is
+    /// here already.
     fn poke(&self, connection: &nats::Connection) {
-        if self.tls {
-            let _ = connection.try_publish_with_reply_or_headers(POKE, None, None, []);
+        if let Some(echo) = &*lock(&self.echo) {
+            while echo.subscription.try_next().is_some() {}
+            let subject = &echo.subject;
+            let _ = connection.try_publish_with_reply_or_headers(subject, None, None, []);
         }
     }
 
@@ -304,6 +330,7 @@ impl Shared {
         }
         drop(lock(&self.alive).take());
         drop(lock(&self.connection).take());
+        drop(lock(&self.echo).take());
         self.progress.1.notify_all();
     }
 
@@ -320,7 +347,7 @@ impl Shared {
             if self.flushing.load(Ordering::Acquire) == 0 {
                 break;
             }
-            let _ = connection.publish(POKE, []);
+            let _ = connection.publish("_ari-proxy.gone", []);
             thread::sleep(BETWEEN_POKES);
         }
     }
