@@ -30,6 +30,8 @@ pub enum AriError {
     },
     /// Asterisk refused the websocket.
     Refused(u16),
+    /// Asterisk took the connection, but did not answer the handshake of the websocket.
+    NoHandshake,
     /// The websocket broke.
     Broken(String),
     /// Nothing was heard from Asterisk for too long.
@@ -77,6 +79,10 @@ impl fmt::Display for AriError {
             AriError::Refused(status) => {
                 write!(f, "Asterisk refuses the websocket with status {status}")
             }
+            AriError::NoHandshake => f.write_str(
+                "Asterisk takes connections but does not answer the websocket's handshake; is it \
+                 stuck?",
+            ),
             AriError::Broken(why) => write!(f, "the websocket to Asterisk broke: {why}"),
             AriError::Silent => {
                 f.write_str("Asterisk does not answer pings on the websocket; is it stuck?")

@@ -64,7 +64,7 @@ impl Websocket {
             client_with_config(request, stream, Some(config)).map_err(|error| match error {
                 HandshakeError::Failure(error) => broken(&error),
                 // That is how a timeout shows up.
-                HandshakeError::Interrupted(_) => AriError::Silent,
+                HandshakeError::Interrupted(_) => AriError::NoHandshake,
             })?;
         socket
             .get_ref()
