@@ -96,14 +96,18 @@ impl Rest {
             .uri(format!("{}{}", self.base, call.target))
             .header("Authorization", self.credentials.header());
         let bad = |error: ureq::http::Error| AriError::Call(error.to_string());
-        let answer = match &call.body {
-            Some(body) => self.agent.run(
+        let answer = match (&call.body, call.method) {
+            (Some(body), _) => self.agent.run(
                 request
                     .header("Content-Type", "application/json")
                     .body(body.as_slice())
                     .map_err(bad)?,
             ),
-            None => self.agent.run(request.body(()).map_err(bad)?),
+            // A body of no length, as ureq would send no body at all in chunks.
+            (None, Method::Post | Method::Put) => {
+                self.agent.run(request.body([].as_slice()).map_err(bad)?)
+            }
+            (None, Method::Get | Method::Delete) => self.agent.run(request.body(()).map_err(bad)?),
         };
         let mut answer = answer.map_err(|error| failed(&error))?;
         let status = answer.status().as_u16();
