@@ -76,6 +76,8 @@ impl Ingest {
                     }
                 }
                 Err(error) => {
+                    // It holds the socket open.
+                    *self.lock_cutter() = None;
                     // One line per change of what is wrong, not one per attempt.
                     let error = error.to_string();
                     if error != last_error {

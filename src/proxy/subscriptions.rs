@@ -18,6 +18,10 @@ pub const DOWN: &str = "ARI connection is down";
 /// What a client is told when too many requests wait.
 pub const OVERLOADED: &str = "proxy is overloaded";
 
+/// Longest request taken, in bytes. Asterisk takes bodies of 40 960 (asterisk-facts.md); so bounded,
+/// a full queue is bounded in memory too.
+const LARGEST: usize = 64 * 1024;
+
 /// What the conductor tells a subscription thread.
 pub enum Order {
     /// Listen to the subjects, on this link if one is given. The number is told back when it is
@@ -114,6 +118,12 @@ impl Subscriptions {
         if !self.standing.is_up() {
             self.counters.requests_down.add();
             self.answers.error(delivery.reply.as_deref(), DOWN);
+            return;
+        }
+        if delivery.body.len() > LARGEST {
+            self.counters.requests_failed.add();
+            let text = format!("bad request: larger than {LARGEST} bytes");
+            self.answers.error(delivery.reply.as_deref(), &text);
             return;
         }
         let job = Job {

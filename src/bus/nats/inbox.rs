@@ -9,7 +9,7 @@ use super::Shared;
 use crate::bus::{BusError, Delivery, Inbox, Next};
 
 /// Messages that may wait in one subscription.
-const WAITING: usize = 65_536;
+const WAITING: usize = 16_384;
 
 /// Subscriptions on a link.
 pub(super) struct NatsInbox {
