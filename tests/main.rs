@@ -1,0 +1,19 @@
+//! Tests of the proxy as a process, over real NATS servers, against a scripted Asterisk and, where
+//! one is given, the real one.
+
+// Helpers outside of test functions fail a test by panicking, as the tests themselves do.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+// The named crate is deprecated as a whole; the proxy uses it all the same.
+#![allow(deprecated)]
+
+mod announce;
+mod conformance;
+mod defects;
+mod events;
+mod garbage;
+mod links;
+mod overload;
+mod real;
+mod selftest;
+mod shutdown;
+mod support;

@@ -1,0 +1,13 @@
+//! What the tests share: real servers, a scripted Asterisk, the proxy as a process, faults.
+
+pub(crate) mod asterisk;
+pub(crate) mod cases;
+pub(crate) mod nats;
+pub(crate) mod ports;
+pub(crate) mod process;
+pub(crate) mod proxy;
+pub(crate) mod relay;
+pub(crate) mod rig;
+pub(crate) mod server;
+pub(crate) mod wait;
+pub(crate) mod websocket;
