@@ -3,6 +3,7 @@
 //!
 //! | file | noun |
 //! |---|---|
+//! | `addresses` | the addresses of Asterisk's host, remembered |
 //! | [`credentials`] | user and password as an Authorization header |
 //! | [`error`] | what goes wrong between us and Asterisk |
 //! | `reason` | the reason phrase of a response, which ureq drops |
@@ -11,6 +12,7 @@
 //! | `trust` | certificate authorities |
 //! | [`websocket`] | the websocket of one application |
 
+mod addresses;
 pub mod credentials;
 pub mod error;
 mod reason;

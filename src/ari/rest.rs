@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use ureq::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Timeout};
 
+use super::addresses::Addresses;
 use super::reason::{self, ReasonConnector};
 use super::{AriError, Credentials, trust};
 use crate::wire::call::RestCall;
@@ -77,7 +77,7 @@ impl Rest {
         }
         let connector = DefaultConnector::new().chain(ReasonConnector);
         Rest {
-            agent: Agent::with_parts(config.build(), connector, DefaultResolver::default()),
+            agent: Agent::with_parts(config.build(), connector, Addresses::default()),
             base: base.trim_end_matches('/').to_owned(),
             credentials,
         }
@@ -164,7 +164,7 @@ impl Rest {
 /// ureq's errors print neither URL nor header.
 fn failed(error: &ureq::Error) -> AriError {
     match error {
-        ureq::Error::Timeout(Timeout::Connect | Timeout::Resolve) => AriError::Timeout("connect"),
+        ureq::Error::Timeout(Timeout::Connect) => AriError::Timeout("connect"),
         ureq::Error::Timeout(_) => AriError::Timeout("answer"),
         ureq::Error::BadUri(_) => AriError::Call("the path cannot be sent".into()),
         other => AriError::Call(other.to_string()),

@@ -14,6 +14,9 @@ pub use super::socket::Cutter;
 use super::socket::Socket;
 use super::{AriError, Credentials};
 
+/// A frame as received. Clones share its bytes.
+pub type Frame = Bytes;
+
 /// How often Asterisk is pinged; it never pings by itself (asterisk-facts.md).
 const PING_EVERY: Duration = Duration::from_secs(5);
 /// Silence after which Asterisk counts as dead.
@@ -86,7 +89,7 @@ impl Websocket {
 
     /// The next frame; none when there was none for a moment, so that the caller can look at what
     /// else there is to do.
-    pub fn read(&mut self) -> Result<Option<Bytes>, AriError> {
+    pub fn read(&mut self) -> Result<Option<Frame>, AriError> {
         let message = match self.socket.read() {
             Ok(message) => Some(message),
             Err(Error::Io(error))

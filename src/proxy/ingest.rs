@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
-use tungstenite::Bytes;
 
 use super::buffer::{Buffer, Event, Pace};
 use super::conductor::{self, AsteriskChange};
@@ -13,7 +12,7 @@ use super::counters::Counters;
 use super::dialogs::Dialogs;
 use super::standing::{Origin, Standing};
 use crate::ari::rest::Rest;
-use crate::ari::websocket::{Cutter, Websocket};
+use crate::ari::websocket::{Cutter, Frame, Websocket};
 use crate::ari::{AriError, Credentials};
 use crate::backoff::Backoff;
 use crate::config::{Ari, OnReplaced};
@@ -148,7 +147,7 @@ impl Ingest {
     }
 
     /// Puts a frame into the buffer.
-    fn take(&self, frame: Bytes, pace: &mut Pace, full: &Occasionally) {
+    fn take(&self, frame: Frame, pace: &mut Pace, full: &Occasionally) {
         self.counters.events.add();
         // There is an origin: it is set before reading begins.
         let Some(origin) = self.standing.origin() else {

@@ -58,12 +58,29 @@ impl Standing {
 
     /// Asterisk goes by the id `asterisk`; the origin of its events from now on.
     pub fn name(&self, asterisk: &str) -> Arc<Origin> {
-        let origin = Arc::new(Origin {
-            asterisk: asterisk.to_owned(),
-            event_subject: self.subjects.event(asterisk),
-        });
+        let origin = self.origin_of(asterisk);
         *self.lock() = Some(Arc::clone(&origin));
         origin
+    }
+
+    /// The Asterisk of the origin `old` goes by the id `asterisk` now; whether that origin was
+    /// still the one of the moment.
+    pub fn rename(&self, old: &Arc<Origin>, asterisk: &str) -> bool {
+        let mut origin = self.lock();
+        let same = origin
+            .as_ref()
+            .is_some_and(|origin| Arc::ptr_eq(origin, old));
+        if same {
+            *origin = Some(self.origin_of(asterisk));
+        }
+        same
+    }
+
+    fn origin_of(&self, asterisk: &str) -> Arc<Origin> {
+        Arc::new(Origin {
+            asterisk: asterisk.to_owned(),
+            event_subject: self.subjects.event(asterisk),
+        })
     }
 
     /// The origin of events; none before Asterisk was first connected.

@@ -8,7 +8,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::conductor::{AsteriskChange, Event};
 use super::ingest::identity;
-use super::standing::Standing;
+use super::standing::{Origin, Standing};
 use crate::ari::rest::Rest;
 use crate::config::Ari;
 
@@ -32,28 +32,35 @@ pub struct Watch {
 impl Watch {
     /// Runs until `stop` is disconnected.
     pub fn run(self) {
+        let mut failing = false;
         while self.stop.recv_timeout(EVERY) == Err(RecvTimeoutError::Timeout) {
-            if !self.standing.is_up() {
+            // The one that was there before Asterisk was asked: its answer may come after ingest
+            // has met another Asterisk.
+            let Some(origin) = self.standing.origin().filter(|_| self.standing.is_up()) else {
                 continue;
-            }
+            };
             let identity = self
                 .rest
                 .info()
                 .and_then(|info| identity(&self.ari, info.entity_id));
             match identity {
-                Ok(id) => self.compare(&id),
-                Err(error) => log::warn!("Asterisk does not say its id: {error}"),
+                Ok(id) => {
+                    failing = false;
+                    self.compare(&origin, &id);
+                }
+                Err(error) => {
+                    if !failing {
+                        log::warn!("Asterisk {} does not say its id: {error}", origin.asterisk);
+                    }
+                    failing = true;
+                }
             }
         }
     }
 
-    fn compare(&self, id: &str) {
-        let Some(old) = self.standing.origin() else {
-            return;
-        };
-        if old.asterisk != id {
-            log::warn!("Asterisk {} is {id} now", old.asterisk);
-            self.standing.name(id);
+    fn compare(&self, asked: &Arc<Origin>, id: &str) {
+        if asked.asterisk != id && self.standing.rename(asked, id) {
+            log::warn!("Asterisk {} is {id} now", asked.asterisk);
             let _ = self.tell.send(Event::Asterisk(AsteriskChange::Up));
         }
     }

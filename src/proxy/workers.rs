@@ -12,6 +12,7 @@ use super::subscriptions::DOWN;
 use crate::ari::AriError;
 use crate::ari::rest::Rest;
 use crate::wire::call::{self, Plan, RestCall};
+use crate::wire::kind::Entity;
 use crate::wire::request::Request;
 use crate::wire::{kinds, response};
 
@@ -40,17 +41,25 @@ impl Worker {
     pub fn run(self) {
         while let Some(job) = self.queue.pop() {
             // A fault of ours in one request must not take a worker from the others.
-            let answer = catch_unwind(AssertUnwindSafe(|| self.serve(&job)))
-                .unwrap_or_else(|_| Err("internal error of the proxy; see its log".into()));
-            match answer {
-                Ok(body) => {
-                    self.counters.requests_done.add();
-                    self.answers.send(job.reply.as_deref(), &body);
-                }
-                Err(text) => {
-                    self.counters.requests_failed.add();
-                    self.answers.error(job.reply.as_deref(), &text);
-                }
+            let served = catch_unwind(AssertUnwindSafe(|| self.answer(&job)));
+            if served.is_err() {
+                self.counters.requests_failed.add();
+                let text = "internal error of the proxy; see its log";
+                self.answers.error(job.reply.as_deref(), text);
+            }
+        }
+    }
+
+    fn answer(&self, job: &Job) {
+        let reply = job.reply.as_deref();
+        match self.serve(job) {
+            Ok(body) => {
+                self.counters.requests_done.add();
+                self.answers.send(reply, &body);
+            }
+            Err(text) => {
+                self.counters.requests_failed.add();
+                self.answers.error(reply, &text);
             }
         }
     }
@@ -90,40 +99,66 @@ impl Worker {
     }
 
     /// Binds the dialog and makes the calls; the body of the last answer. A dialog is bound before
-    /// the call, so that no event of it is missed, and set free again where the call fails.
+    /// the call, so that no event of it is missed.
     fn call(&self, plan: &Plan) -> Result<Vec<u8>, String> {
         let dialog = &plan.key.dialog;
         let (bound, evicted) = self.dialogs.bind(dialog, &plan.bindings);
         for _ in 0..evicted {
             self.counters.bindings_evicted.add();
         }
-        let outcome = self.calls(plan);
-        if outcome.is_err() {
-            self.dialogs.unbind(dialog, &bound);
-        }
-        outcome
+        self.calls(plan).map_err(|failure| {
+            let in_vain: Vec<_> = bound
+                .into_iter()
+                .filter(|bound| in_vain(&failure.error, plan, bound))
+                .collect();
+            self.dialogs.unbind(dialog, &in_vain);
+            failure.text
+        })
     }
 
-    fn calls(&self, plan: &Plan) -> Result<Vec<u8>, String> {
+    fn calls(&self, plan: &Plan) -> Result<Vec<u8>, Failure> {
         if let Some(check) = &plan.check {
             self.rest
                 .call(check)
-                .map_err(|error| self.failed(check, &plan.check_failure(), &error))?;
+                .map_err(|error| self.failed(check, &plan.check_failure(), error))?;
         }
         match &plan.call {
             Some(call) => self
                 .rest
                 .call(call)
-                .map_err(|error| self.failed(call, &plan.failure, &error)),
+                .map_err(|error| self.failed(call, &plan.failure, error)),
             None => Ok(Vec::new()),
         }
     }
 
-    fn failed(&self, call: &RestCall, prefix: &str, error: &AriError) -> String {
+    fn failed(&self, call: &RestCall, prefix: &str, error: AriError) -> Failure {
         log::debug!("{:?} {}: {error}", call.method, call.target);
-        match error {
+        let text = match error {
             AriError::Call(_) if !self.standing.is_up() => DOWN.to_owned(),
-            error => format!("{prefix}{error}"),
-        }
+            _ => format!("{prefix}{error}"),
+        };
+        Failure { text, error }
+    }
+}
+
+/// A failed call: what the client is told, and what happened.
+struct Failure {
+    text: String,
+    error: AriError,
+}
+
+/// Whether a binding made for a call that failed binds to nothing. Asterisk may have carried out a
+/// call whose answer did not come; one that it refused has created nothing, and where it found
+/// nothing there is nothing.
+fn in_vain(error: &AriError, plan: &Plan, (entity, id): &(Entity, String)) -> bool {
+    let created = plan
+        .kind
+        .creates
+        .is_some_and(|creates| creates.entity == *entity)
+        && plan.created.as_ref() == Some(id);
+    match error {
+        AriError::Status { status: 404, .. } => true,
+        AriError::Status { .. } => created,
+        _ => false,
     }
 }
