@@ -10,16 +10,18 @@
 //! |---|---|---|
 //! | [`wire`] | the protocol: pure functions on bytes and values | nothing |
 //! | [`config`] | keys, flags, environment, file | nothing |
-//! | [`ari`] | Asterisk: REST calls, websocket | `wire` |
-//! | [`bus`] | the bus: one trait, one file per bus, one supervisor | `wire`, `config` |
+//! | [`logging`], [`backoff`] | lines on stdout; waits between tries | `wire` for its random bits |
+//! | [`ari`] | Asterisk: REST calls, websocket | all above |
+//! | [`bus`] | the bus: one trait, one file per bus, one supervisor | all above but `ari` |
 //! | [`proxy`] | the threads of a proxy and what they share | all above |
-//! | [`logging`], [`backoff`], [`exit`] | lines on stdout, waits between tries, exit statuses | |
+//! | [`exit`] | exit statuses | `proxy` |
 //!
 //! Arrows go one way: no room knows one that is below it in this table.
 //!
 //! # The threads
 //!
-//! No thread is made per event or per request, and each has a name.
+//! No thread is made per event or per request. Each of ours has a name; the two that the nats crate
+//! makes for a link have none and show as `bus-connect`.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
@@ -32,6 +34,7 @@
 //! | `announcer` | announcements | being asked, 60 s |
 //! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
 //! | `bus-link` | connects to the bus, watches the link | the bus |
+//! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
 //! | `bus-flush` | sends what was handed to the link | being kicked, the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
 //!
@@ -50,7 +53,7 @@
 //! # The invariants
 //!
 //! - Ingest never waits for the bus. The buffer between them is bounded; the oldest event goes,
-//!   counted.
+//!   counted. (It waits for a publisher that is faster than any Asterisk: [`proxy::buffer`].)
 //! - An event is published as the bytes that came from Asterisk, in the order they came, once.
 //! - Every request with a reply subject is answered: by a worker, by `expiry`, or at once by the
 //!   subscription when there is no room or no Asterisk.
@@ -58,8 +61,10 @@
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that
 //!   ends its entity is published.
 //! - On a new link: subscriptions, then what waited, then the announcement.
-//! - A lost link is dead for good: what it did not take is for the next one.
-//! - Locks are held for the time of a look-up, never across I/O. Nothing is global but the logger.
+//! - A lost link is dead for good: what was not handed to it is for the next one; what was on its
+//!   way is not sent again.
+//! - Locks are held for the time of a look-up, never across I/O. Nothing of a proxy is global: two of
+//!   them share the logger and a source of random bits.
 //! - Secrets are in [`config::Secret`] and [`ari::Credentials`], which do not print.
 //!
 //! # A program with a proxy in it

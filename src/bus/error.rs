@@ -5,7 +5,7 @@ use std::fmt;
 /// A failed connection, publication or subscription. Never contains a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusError {
-    /// No server of the list could be reached; why, per server.
+    /// A server, or none of several, could be reached; why.
     Unreachable(String),
     /// A server was reached but did not let us in.
     Refused {
@@ -14,8 +14,8 @@ pub enum BusError {
         /// Its words.
         why: String,
     },
-    /// The attempt to connect hangs and was given up.
-    Hangs,
+    /// The attempt to connect to this server hangs and was given up.
+    Hangs(String),
     /// Too many attempts that were given up still hang.
     TooManyHang,
     /// The link is gone; what was to be published was not.
@@ -34,17 +34,18 @@ pub enum BusError {
 impl fmt::Display for BusError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BusError::Unreachable(why) => {
-                write!(
-                    f,
-                    "no bus server can be reached ({why}); is one running, and is messagebus.url right?"
-                )
-            }
+            BusError::Unreachable(why) => write!(
+                f,
+                "cannot be reached: {why}; is a server running, and is messagebus.url right?"
+            ),
             BusError::Refused { server, why } => {
                 write!(f, "{server} refuses us: {why}; check messagebus.url")
             }
-            BusError::Hangs => {
-                f.write_str("the bus server accepts but does not answer; is it stuck?")
+            BusError::Hangs(server) => {
+                write!(
+                    f,
+                    "connecting to {server} hangs; is it stuck, or its name server?"
+                )
             }
             BusError::TooManyHang => {
                 f.write_str("too many attempts to connect to the bus hang; waiting for one to end")
@@ -55,6 +56,21 @@ impl fmt::Display for BusError {
                 "a message of {size} bytes is over the server's limit of {limit}; raise its max_payload"
             ),
             BusError::Subject(subject) => write!(f, "{subject:?} cannot be published to"),
+        }
+    }
+}
+
+impl BusError {
+    /// The errors of all servers of a list as one; a single one stays what it is.
+    pub fn all(mut errors: Vec<BusError>) -> BusError {
+        match (errors.pop(), errors.len()) {
+            (Some(only), 0) => only,
+            (Some(last), _) => {
+                errors.push(last);
+                let each: Vec<String> = errors.iter().map(BusError::to_string).collect();
+                BusError::Unreachable(each.join("; "))
+            }
+            (None, _) => BusError::Lost,
         }
     }
 }

@@ -2,14 +2,11 @@
 //! set of subscriptions on it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
 use super::BusError;
-use super::nats::NatsLink;
-use crate::config::BusServer;
 
 /// A message that was received.
 #[derive(Debug)]
@@ -18,7 +15,7 @@ pub struct Delivery {
     pub body: Vec<u8>,
     /// Where the answer goes, if one is wanted.
     pub reply: Option<String>,
-    /// When it was received.
+    /// When it was taken out of the inbox.
     pub received: Instant,
 }
 
@@ -36,7 +33,7 @@ pub enum Next {
 /// Subscriptions on a link. Dropped, they end.
 pub trait Inbox: Send {
     /// Subscribes to exactly `subjects`: what is new is added, what is no longer there is left.
-    /// Messages of left subjects that were delivered before are still given out by [`Inbox::next`].
+    /// What the server still sends for left subjects before it knows is given out too.
     fn listen(&mut self, subjects: &[String], group: Option<&str>) -> Result<(), BusError>;
 
     /// Waits for a message, for `waker`, or for the end.
@@ -44,6 +41,9 @@ pub trait Inbox: Send {
 
     /// A message that is already here.
     fn try_next(&mut self) -> Option<Delivery>;
+
+    /// Whether messages of subjects that were left may still come.
+    fn is_leaving(&self) -> bool;
 }
 
 /// A connection to a bus.
@@ -72,10 +72,4 @@ pub trait Link: Send + Sync + fmt::Display {
 
     /// Gives the link up.
     fn close(&self);
-}
-
-/// Connects to one of `servers`, tried in turn, under the name `name`. Blocks, in the worst case
-/// for ever: the supervisor calls it from a thread that it can do without.
-pub fn connect(servers: &[BusServer], name: &str) -> Result<Arc<dyn Link>, BusError> {
-    NatsLink::connect(servers, name)
 }

@@ -4,11 +4,11 @@
 //! |---|---|
 //! | [`error`] | what goes wrong between us and the bus |
 //! | [`link`] | **the trait**: a connection, and an inbox of subscriptions on it |
-//! | [`nats`] | NATS behind the trait |
+//! | [`nats`] | NATS behind the trait, with a folder for what it is made of |
 //! | [`outlet`] | the link of the moment, for whoever publishes |
 //! | [`supervisor`] | the thread that connects, watches and replaces links |
 //!
-//! To add a bus, write its file and name it in [`link::connect`].
+//! To add a bus, write its file and name it in [`supervisor`]'s `connect`.
 
 pub mod error;
 pub mod link;

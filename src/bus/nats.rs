@@ -5,7 +5,8 @@
 //! - It flushes every 5 ms: a thread of ours flushes when something was published, and each flush
 //!   ends with the server's PONG, which also tells how much the server has taken.
 //! - It blocks for ever on a server that takes nothing: what the server has not taken yet is bounded;
-//!   beyond what the sockets hold, only the flusher, which we can do without, writes to them.
+//!   beyond what the sockets hold, only bodies over 30 KiB are written by the thread that publishes.
+//! - It forgets a subscription before the server does: the server is told first.
 //! - It checks neither subjects nor sizes: we do.
 //! - It loads the system's certificates even for plain links: it is given an empty list instead.
 
@@ -104,29 +105,15 @@ impl Echo {
 }
 
 impl NatsLink {
-    /// Connects to the first of `servers` that lets us in.
-    pub fn connect(servers: &[BusServer], name: &str) -> Result<Arc<dyn Link>, BusError> {
-        let mut unreachable = Vec::new();
-        let mut refused = None;
-        for server in servers {
-            let opened = match greet(server) {
-                Ok(greeting) => NatsLink::open(server, &greeting, name),
-                Err(error) => {
-                    unreachable.push(format!("{server}: {error}"));
-                    continue;
-                }
-            };
-            match opened {
-                Ok(link) => return Ok(Arc::new(link)),
-                Err(error) => {
-                    refused = Some(BusError::Refused {
-                        server: server.to_string(),
-                        why: error.to_string(),
-                    });
-                }
-            }
-        }
-        Err(refused.unwrap_or_else(|| BusError::Unreachable(unreachable.join(", "))))
+    /// Connects to `server`.
+    pub fn connect(server: &BusServer, name: &str) -> Result<Arc<dyn Link>, BusError> {
+        let greeting =
+            greet(server).map_err(|error| BusError::Unreachable(format!("{server}: {error}")))?;
+        let link = NatsLink::open(server, &greeting, name).map_err(|error| BusError::Refused {
+            server: server.to_string(),
+            why: error.to_string(),
+        })?;
+        Ok(Arc::new(link))
     }
 
     fn open(server: &BusServer, greeting: &Greeting, name: &str) -> io::Result<NatsLink> {
@@ -157,6 +144,11 @@ impl NatsLink {
             *lock(&shared.echo) = Some(Echo::on(&connection)?);
         }
         *lock(&shared.connection) = Some(connection);
+        if shared.is_lost() {
+            // It broke before it was stored: what was to let it go found nothing.
+            drop(lock(&shared.connection).take());
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         let flusher = Arc::downgrade(&shared);
         thread::Builder::new()
             .name("bus-flush".into())
@@ -208,7 +200,7 @@ impl Link for NatsLink {
             if left.is_zero() || self.is_lost() {
                 return false;
             }
-            self.shared.wait_for_progress(left);
+            self.shared.wait_for_progress(left.min(BETWEEN_POKES));
         }
         true
     }
@@ -267,8 +259,9 @@ impl Shared {
             if self.is_lost() {
                 return Err(BusError::Lost);
             }
-            let on_its_way =
-                self.handed.load(Ordering::Acquire) - self.taken.load(Ordering::Acquire);
+            // In this order: what is taken was handed over before.
+            let taken = self.taken.load(Ordering::Acquire);
+            let on_its_way = self.handed.load(Ordering::Acquire).saturating_sub(taken);
             if on_its_way < self.window {
                 // Written through where the socket holds it for sure, or where it does not fit into
                 // the crate's buffer; everything else must not touch the socket on this thread.
@@ -317,6 +310,27 @@ impl Shared {
         }
     }
 
+    /// Tells the server, but not the crate, that the subscription of the number `sid` ends; when the
+    /// server has taken as many bytes as are returned, it has ended.
+    ///
+    /// The crate forgets a subscription before the server does and drops what comes meanwhile. It
+    /// does not check subjects, so that this one can carry a line of the protocol.
+    fn unsubscribe(&self, sid: u64) -> Result<u64, BusError> {
+        let connection = self.connection()?;
+        let subject = format!("_INBOX.ari-proxy 0\r\n\r\nUNSUB {sid}\r\nPUB _INBOX.ari-proxy");
+        connection
+            .publish(&subject, [])
+            .map_err(|_| BusError::Lost)?;
+        let size = subject.len() as u64;
+        let handed = self.handed.fetch_add(size, Ordering::AcqRel) + size;
+        let _ = self.kick.try_send(());
+        Ok(handed)
+    }
+
+    fn has_taken(&self, bytes: u64) -> bool {
+        self.taken.load(Ordering::Acquire) >= bytes
+    }
+
     fn wait_for_progress(&self, limit: Duration) {
         let (mutex, condvar) = &self.progress;
         let guard = lock(mutex);
@@ -347,7 +361,7 @@ impl Shared {
             if self.flushing.load(Ordering::Acquire) == 0 {
                 break;
             }
-            let _ = connection.publish("_ari-proxy.gone", []);
+            let _ = connection.publish("_INBOX.ari-proxy", []);
             thread::sleep(BETWEEN_POKES);
         }
     }

@@ -3,19 +3,27 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, tick};
 
-use super::{BusError, Link, link};
+use super::nats::NatsLink;
+use super::{BusError, Link};
 use crate::backoff::Backoff;
 use crate::config::BusServer;
 
-/// How long an attempt to connect may take before it is given up.
+/// Connects to `server`, under the name `name`. Blocks, in the worst case for ever.
+fn connect(server: &BusServer, name: &str) -> Result<Arc<dyn Link>, BusError> {
+    NatsLink::connect(server, name)
+}
+
+/// How long an attempt to connect to one server may take before it is given up.
 const ATTEMPT: Duration = Duration::from_secs(5);
 /// How many attempts that were given up may still hang. Nothing frees a thread that is stuck in a
 /// crate (crates.md), so that they are bounded.
 const HANGING: usize = 8;
+/// A link that is lost sooner was none: the next try waits.
+const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
 const CHECK: Duration = Duration::from_secs(1);
 
@@ -29,35 +37,50 @@ pub enum Change {
 
 /// Runs until `stop` is disconnected; `tell` hears of every change.
 pub fn run(servers: &[BusServer], name: &str, stop: &Receiver<()>, tell: impl Fn(Change)) {
-    let attempts = Attempts::new(servers, name);
+    let attempts = Attempts::new(name);
     let mut backoff = Backoff::new();
     let mut last_error = None;
-    loop {
-        match attempts.connect(stop) {
+    // In turn, beginning with the one after that which failed; a round of failures, then a wait.
+    let mut failures = Vec::new();
+    for server in servers.iter().cycle() {
+        let wait = match attempts.connect(server, stop) {
             None => return,
             Some(Ok(link)) => {
-                log::info!("bus: connected to {link}");
+                failures.clear();
                 last_error = None;
-                backoff.reset();
+                log::info!("bus: connected to {link}");
                 tell(Change::Up(Arc::clone(&link)));
+                let began = Instant::now();
                 watch(&*link, stop);
                 link.close();
                 tell(Change::Down);
-                if stopped(stop, Duration::ZERO) {
-                    return;
+                if !stopped(stop, Duration::ZERO) {
+                    log::warn!("bus: lost {link}; connecting again");
                 }
-                log::warn!("bus: lost {link}; connecting again");
+                if began.elapsed() < SHORT_LIVED {
+                    backoff.wait()
+                } else {
+                    backoff.reset();
+                    Duration::ZERO
+                }
             }
             Some(Err(error)) => {
-                // One line per change of what is wrong, not one per attempt.
-                if last_error.as_ref() != Some(&error) {
-                    log::warn!("bus: {error}");
-                    last_error = Some(error);
-                }
-                if stopped(stop, backoff.wait()) {
-                    return;
+                failures.push(error);
+                if failures.len() < servers.len() {
+                    Duration::ZERO
+                } else {
+                    // One line per change of what is wrong, not one per attempt.
+                    let error = BusError::all(std::mem::take(&mut failures));
+                    if last_error.as_ref() != Some(&error) {
+                        log::warn!("bus: {error}");
+                        last_error = Some(error);
+                    }
+                    backoff.wait()
                 }
             }
+        };
+        if stopped(stop, wait) {
+            return;
         }
     }
 }
@@ -82,33 +105,32 @@ type Outcome = Result<Arc<dyn Link>, BusError>;
 
 /// Attempts to connect, each in a thread of its own that can be done without.
 struct Attempts<'a> {
-    servers: &'a [BusServer],
     name: &'a str,
     /// One message lies here per attempt that hangs; its thread takes it away when it ends.
     hanging: (Sender<()>, Receiver<()>),
 }
 
 impl<'a> Attempts<'a> {
-    fn new(servers: &'a [BusServer], name: &'a str) -> Attempts<'a> {
+    fn new(name: &'a str) -> Attempts<'a> {
         Attempts {
-            servers,
             name,
             hanging: bounded(HANGING),
         }
     }
 
     /// One attempt; none when `stop` came first.
-    fn connect(&self, stop: &Receiver<()>) -> Option<Outcome> {
+    fn connect(&self, server: &BusServer, stop: &Receiver<()>) -> Option<Outcome> {
         if self.hanging.0.try_send(()).is_err() {
             return Some(Err(BusError::TooManyHang));
         }
         let (outcome, result) = bounded(1);
-        let (servers, name) = (self.servers.to_vec(), self.name.to_owned());
+        let hangs = BusError::Hangs(server.to_string());
+        let (server, name) = (server.clone(), self.name.to_owned());
         let done = self.hanging.1.clone();
         let spawned = thread::Builder::new()
             .name("bus-connect".into())
             .spawn(move || {
-                let link = link::connect(&servers, &name);
+                let link = connect(&server, &name);
                 // Nobody waits any more if the attempt was given up: the link is dropped.
                 if let Err(late) = outcome.send(link)
                     && let Ok(link) = late.into_inner()
@@ -123,8 +145,8 @@ impl<'a> Attempts<'a> {
         }
         crossbeam_channel::select! {
             recv(stop) -> _ => None,
-            recv(result) -> link => Some(link.unwrap_or(Err(BusError::Hangs))),
-            default(ATTEMPT) => Some(Err(BusError::Hangs)),
+            recv(result) -> link => Some(link.unwrap_or(Err(hangs))),
+            default(ATTEMPT) => Some(Err(hangs)),
         }
     }
 }
@@ -145,9 +167,8 @@ mod tests {
             password: None,
         };
         let (_running, stop) = bounded(0);
-        let servers = [server];
-        let attempts = Attempts::new(&servers, "test");
-        let outcome = attempts.connect(&stop).unwrap();
+        let attempts = Attempts::new("test");
+        let outcome = attempts.connect(&server, &stop).unwrap();
         assert!(outcome.is_err());
     }
 }

@@ -2,6 +2,7 @@
 //! as long as Asterisk is connected.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select, tick};
@@ -22,6 +23,8 @@ pub struct Announcer {
     pub outlet: Outlet,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Whether what waited for the bus is sent; nothing is announced before.
+    pub open: Arc<AtomicBool>,
     /// Asks for an announcement; disconnected when it is time to end.
     pub asked: Receiver<()>,
 }
@@ -42,7 +45,8 @@ impl Announcer {
     }
 
     fn announce(&self) {
-        let origin = self.standing.origin().filter(|_| self.standing.is_up());
+        let ready = self.standing.is_up() && self.open.load(Ordering::Acquire);
+        let origin = self.standing.origin().filter(|_| ready);
         let Some(origin) = origin else {
             return;
         };

@@ -6,6 +6,7 @@
 //! requests; everything else is answered with an error.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -87,6 +88,8 @@ pub struct Conductor {
     pub publisher: Sender<publisher::Order>,
     /// Asks the announcer.
     pub announce: Sender<()>,
+    /// Lets the announcer announce.
+    pub open: Arc<AtomicBool>,
     /// What to do when the application is taken over.
     pub on_replaced: OnReplaced,
     /// Counts links.
@@ -131,6 +134,8 @@ impl Conductor {
                 Event::Bus(Change::Down) => {
                     self.state.link = None;
                     self.state.then = None;
+                    self.state.released = 0;
+                    self.open.store(false, Ordering::Release);
                     self.outlet.set(None);
                 }
                 Event::Asterisk(AsteriskChange::Replaced)
@@ -142,6 +147,7 @@ impl Conductor {
                 Event::Listening(class, order) => self.listening(class, order),
                 // A link that came after that one has its own turn.
                 Event::BacklogSent(order) if order == self.state.released => {
+                    self.open.store(true, Ordering::Release);
                     self.ask_announcement();
                 }
                 Event::BacklogSent(_) => {}

@@ -33,8 +33,9 @@ pub mod watch;
 pub mod workers;
 
 use std::io;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crossbeam_channel::{Sender, bounded, unbounded};
 
@@ -50,16 +51,29 @@ use counters::Counters;
 use standing::Standing;
 use team::Team;
 
-/// How long ending may take; a process supervisor gives more.
-const ENDING: Duration = Duration::from_millis(4500);
-/// What of it is kept for the bus to take the last answers and events.
-const SETTLING: Duration = Duration::from_millis(1000);
+/// How long the stages of ending may take, from the beginning of the end: each has time of its own,
+/// however long the one before took. A process supervisor gives more than the last.
+mod ending {
+    use std::time::Duration;
+
+    /// Leaving the bus.
+    pub(super) const LEAVE: Duration = Duration::from_millis(1200);
+    /// Finishing the requests in hand.
+    pub(super) const REQUESTS: Duration = Duration::from_millis(3000);
+    /// Leaving Asterisk.
+    pub(super) const ASTERISK: Duration = Duration::from_millis(3300);
+    /// Publishing the events that wait.
+    pub(super) const EVENTS: Duration = Duration::from_millis(3900);
+    /// Waiting until the bus has taken everything.
+    pub(super) const SETTLE: Duration = Duration::from_millis(4500);
+}
 
 /// A running proxy.
 pub struct Proxy {
     conductor: Conductor,
     events: Sender<Event>,
     counters: Arc<Counters>,
+    buffer: Arc<buffer::Buffer>,
     queue: Arc<queue::Queue>,
     bus: Team,
     subscriptions: Team,
@@ -105,6 +119,7 @@ impl Proxy {
         let outlet = Outlet::default();
         let answers = Answers::new(outlet.clone(), Arc::clone(&counters));
         let cutter = Arc::new(Mutex::new(None));
+        let open = Arc::new(AtomicBool::new(false));
         let rest = rest(config);
 
         let workers = Team::new(&tell);
@@ -163,6 +178,7 @@ impl Proxy {
             standing: Arc::clone(&standing),
             outlet: outlet.clone(),
             counters: Arc::clone(&counters),
+            open: Arc::clone(&open),
             asked,
         };
         // Ends with those who ask it, of whom nobody waits for it.
@@ -179,7 +195,7 @@ impl Proxy {
             ari: config.ari.clone(),
             rest,
             standing: Arc::clone(&standing),
-            buffer,
+            buffer: Arc::clone(&buffer),
             dialogs,
             counters: Arc::clone(&counters),
             tell: tell.clone(),
@@ -207,12 +223,14 @@ impl Proxy {
                 listeners,
                 publisher: publish,
                 announce,
+                open,
                 on_replaced: config.ari.on_replaced,
                 counters: Arc::clone(&counters),
                 state: conductor::State::default(),
             },
             events: tell,
             counters,
+            buffer,
             queue,
             bus,
             subscriptions,
@@ -239,25 +257,28 @@ impl Proxy {
     /// publishes what waits, all within 5 s.
     pub fn run(mut self) -> End {
         let end = self.conductor.run();
-        let deadline = Instant::now() + ENDING;
-        let before_settling = deadline - SETTLING;
+        let began = Instant::now();
         log::info!("stopping: leaving the bus, finishing requests");
         self.conductor.leave();
-        self.subscriptions.wait(before_settling);
+        self.subscriptions.wait(began + ending::LEAVE);
         self.queue.close();
-        if !self.workers.wait(before_settling) {
-            log::warn!("requests that Asterisk does not answer are left behind");
+        if !self.workers.wait(began + ending::REQUESTS) {
+            log::warn!("requests that Asterisk does not answer are left without an answer");
         }
         drop(self.stop_asterisk);
         if let Some(cutter) = &*self.cutter.lock().unwrap_or_else(PoisonError::into_inner) {
             cutter.cut();
         }
-        self.asterisk.wait(before_settling);
+        self.asterisk.wait(began + ending::ASTERISK);
         let _ = self.conductor.publisher.send(publisher::Order::Finish);
-        self.publisher.wait(before_settling);
-        self.conductor.settle(deadline);
+        self.publisher.wait(began + ending::EVENTS);
+        self.conductor.settle(began + ending::SETTLE);
         drop(self.stop_bus);
-        self.bus.wait(deadline);
+        self.bus.wait(began + ending::SETTLE);
+        let waiting = self.buffer.receiver().len();
+        if waiting > 0 {
+            log::warn!("{waiting} events are lost: there was no bus to take them");
+        }
         log::info!("stopped; {}", self.counters);
         end
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select};
 
 use super::buffer::{Buffer, Event};
 use super::conductor;
@@ -18,6 +18,9 @@ use crate::wire::kind::Entity;
 
 /// How many events are handed over before the link is told to send.
 const BATCH: usize = 32;
+
+/// How many events are published before orders are looked at.
+const ROUND: usize = 1024;
 
 /// What the conductor tells the publisher.
 pub enum Order {
@@ -60,19 +63,24 @@ impl Publisher {
     pub fn run(self) {
         let mut link: Option<(u64, Arc<dyn Link>)> = None;
         let mut outgoing: Option<Outgoing> = None;
-        let mut backlog_told = false;
+        // How many of the events that waited for the link are left; none once it is told.
+        let mut backlog: Option<usize> = None;
         let mut finishing = false;
         let refused = Occasionally::new();
         let nothing = never();
         loop {
             if let Some((number, current)) = &link {
-                match self.publish_waiting(&**current, &mut outgoing, &refused) {
-                    Ok(true) if !backlog_told => {
-                        backlog_told = true;
-                        let _ = self.tell.send(conductor::Event::BacklogSent(*number));
+                let published = self.publish_waiting(&**current, &mut outgoing, &refused);
+                match (published, &mut backlog) {
+                    (Ok(count), Some(left)) => {
+                        *left = left.saturating_sub(count);
+                        if *left == 0 {
+                            backlog = None;
+                            let _ = self.tell.send(conductor::Event::BacklogSent(*number));
+                        }
                     }
-                    Ok(_) => {}
-                    Err(_) => link = None,
+                    (Ok(_), None) => {}
+                    (Err(_), _) => link = None,
                 }
             }
             if finishing && (link.is_none() || self.buffer.receiver().is_empty()) {
@@ -87,7 +95,8 @@ impl Publisher {
                 recv(self.orders) -> order => match order {
                     Ok(Order::Link(number, new)) => {
                         link = Some((number, new));
-                        backlog_told = false;
+                        let held = usize::from(outgoing.is_some());
+                        backlog = Some(self.buffer.receiver().len() + held);
                     }
                     Ok(Order::Finish) | Err(_) => finishing = true,
                 },
@@ -98,35 +107,36 @@ impl Publisher {
         }
     }
 
-    /// Publishes what waits, but looks at orders now and then; whether nothing waits any more.
+    /// Publishes what waits, a round of it, so that orders are looked at now and then; how many
+    /// events it was.
     fn publish_waiting(
         &self,
         link: &dyn Link,
         outgoing: &mut Option<Outgoing>,
         refused: &Occasionally,
-    ) -> Result<bool, BusError> {
-        let mut in_batch = 0;
-        loop {
-            if let Some(event) = outgoing {
-                self.publish(link, event, refused)?;
-                *outgoing = None;
-                in_batch += 1;
+    ) -> Result<usize, BusError> {
+        let mut count = 0;
+        while count < ROUND {
+            if outgoing.is_none() {
+                *outgoing = self
+                    .buffer
+                    .receiver()
+                    .try_recv()
+                    .ok()
+                    .map(|event| self.take(event));
             }
-            if in_batch >= BATCH {
+            let Some(event) = outgoing else {
+                break;
+            };
+            self.publish(link, event, refused)?;
+            *outgoing = None;
+            count += 1;
+            if count % BATCH == 0 {
                 link.flush();
-                if !self.orders.is_empty() {
-                    return Ok(false);
-                }
-                in_batch = 0;
-            }
-            match self.buffer.receiver().try_recv() {
-                Ok(event) => *outgoing = Some(self.take(event)),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
-                    link.flush();
-                    return Ok(true);
-                }
             }
         }
+        link.flush();
+        Ok(count)
     }
 
     fn take(&self, event: Event) -> Outgoing {

@@ -75,7 +75,11 @@ impl Queue {
                 .front()
                 .is_some_and(|job| job.received.elapsed() < self.longest)
             {
-                return waiting.jobs.pop_front();
+                let job = waiting.jobs.pop_front();
+                if waiting.closed && waiting.jobs.is_empty() {
+                    self.for_expiry.notify_one();
+                }
+                return job;
             }
             if waiting.jobs.is_empty() && waiting.closed {
                 return None;

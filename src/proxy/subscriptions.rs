@@ -2,6 +2,8 @@
 //! once, and hands the rest to the workers.
 
 use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
@@ -18,6 +20,8 @@ pub const DOWN: &str = "ARI connection is down";
 /// What a client is told when too many requests wait.
 pub const OVERLOADED: &str = "proxy is overloaded";
 
+/// How long the server may take to end the subscriptions that are left at the end.
+const FINISHING: Duration = Duration::from_secs(1);
 /// Longest request taken, in bytes. Asterisk takes bodies of 40 960 (asterisk-facts.md); so bounded,
 /// a full queue is bounded in memory too.
 const LARGEST: usize = 64 * 1024;
@@ -66,8 +70,8 @@ impl Subscriptions {
                 }
                 Ok(Order::Finish) | Err(TryRecvError::Disconnected) => {
                     self.listen(&mut inbox, None, &[]);
-                    while let Some(delivery) = inbox.as_mut().and_then(|inbox| inbox.try_next()) {
-                        self.take(delivery);
+                    if let Some(inbox) = &mut inbox {
+                        self.finish(&mut **inbox);
                     }
                     return;
                 }
@@ -105,6 +109,20 @@ impl Subscriptions {
         if let Some(Err(error)) = listening {
             log::debug!("{} is not subscribed: {error}", self.class);
             *inbox = None;
+        }
+    }
+
+    /// Hands over what still comes on subjects that were left.
+    fn finish(&self, inbox: &mut dyn Inbox) {
+        let deadline = Instant::now() + FINISHING;
+        loop {
+            while let Some(delivery) = inbox.try_next() {
+                self.take(delivery);
+            }
+            if !inbox.is_leaving() || Instant::now() > deadline {
+                return;
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Select, TryRecvError};
+use crossbeam_channel::{Receiver, Select};
 
 use super::Shared;
 use crate::bus::{BusError, Delivery, Inbox, Next};
@@ -17,8 +17,10 @@ pub(super) struct NatsInbox {
     /// Disconnected when the link is lost.
     gone: Receiver<()>,
     subscriptions: Vec<(String, nats::Subscription)>,
-    /// What had come on subscriptions that were left.
-    left: Vec<Receiver<nats::Message>>,
+    /// Subscriptions that the server was told to end, and how many bytes it has taken when it has.
+    leaving: Vec<(u64, nats::Subscription)>,
+    /// Where the next look for a message begins, so that no subject starves another.
+    turn: usize,
 }
 
 impl NatsInbox {
@@ -27,7 +29,8 @@ impl NatsInbox {
             shared,
             gone,
             subscriptions: Vec::new(),
-            left: Vec::new(),
+            leaving: Vec::new(),
+            turn: 0,
         }
     }
 }
@@ -40,7 +43,11 @@ impl Inbox for NatsInbox {
             .partition(|(subject, _)| subjects.contains(subject));
         self.subscriptions = stay;
         for (_, subscription) in leave {
-            self.left.push(subscription.receiver().clone());
+            // One without a number just ends.
+            if let Some(sid) = number(&subscription) {
+                let taken = self.shared.unsubscribe(sid)?;
+                self.leaving.push((taken, subscription));
+            }
         }
         for subject in subjects {
             if self.subscriptions.iter().any(|(there, _)| there == subject) {
@@ -75,30 +82,47 @@ impl Inbox for NatsInbox {
             for (_, subscription) in &self.subscriptions {
                 select.recv(subscription.receiver());
             }
-            for receiver in &self.left {
-                select.recv(receiver);
+            for (_, subscription) in &self.leaving {
+                select.recv(subscription.receiver());
             }
             select.ready();
         }
     }
 
     fn try_next(&mut self) -> Option<Delivery> {
-        for (_, subscription) in &self.subscriptions {
-            if let Ok(message) = subscription.receiver().try_recv() {
+        let here = self.subscriptions.len();
+        for step in 0..here {
+            let index = (self.turn + step) % here;
+            if let Some((_, subscription)) = self.subscriptions.get(index)
+                && let Ok(message) = subscription.receiver().try_recv()
+            {
+                self.turn = index + 1;
                 return Some(delivery(message));
             }
         }
-        while let Some(receiver) = self.left.last() {
-            match receiver.try_recv() {
+        while let Some((taken, subscription)) = self.leaving.last() {
+            // Looked at first: nothing comes after the server has ended it.
+            let ended = self.shared.has_taken(*taken) || self.shared.is_lost();
+            match subscription.receiver().try_recv() {
                 Ok(message) => return Some(delivery(message)),
-                // Only the crate's reader held the other end: nothing more comes.
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
-                    self.left.pop();
-                }
+                Err(_) if ended => drop(self.leaving.pop()),
+                Err(_) => break,
             }
         }
         None
     }
+
+    fn is_leaving(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+}
+
+/// The number of a subscription in the protocol, which the crate shows in its debug form only.
+fn number(subscription: &nats::Subscription) -> Option<u64> {
+    let shown = format!("{subscription:?}");
+    let (_, number) = shown.split_once("sid: ")?;
+    let end = number.find(|c: char| !c.is_ascii_digit())?;
+    number.get(..end)?.parse().ok()
 }
 
 fn delivery(message: nats::Message) -> Delivery {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::{BETWEEN_POKES, POKES, Shared};
 use crate::config::BusServer;
+use crate::logging::Occasionally;
 
 /// How long a server may take to accept and to say its INFO.
 const GREETING: Duration = Duration::from_secs(2);
@@ -26,6 +27,7 @@ pub(super) fn options(
         (Some(token), None) => nats::Options::with_token(token),
         _ => nats::Options::new(),
     };
+    let occasionally = Occasionally::new();
     let broken = Arc::downgrade(shared);
     let delayed = Arc::downgrade(shared);
     let options = options
@@ -42,7 +44,14 @@ pub(super) fn options(
                 shared.broken();
             }
         })
-        .error_callback(|error| log::warn!("bus: the NATS server says: {error}"));
+        // A refused permission comes with every message: said now and then.
+        .error_callback(move |error| {
+            if occasionally.now() {
+                log::warn!("bus: {error}");
+            } else {
+                log::debug!("bus: {error}");
+            }
+        });
     // Without a file of certificates the crate loads the system's, which takes milliseconds and can
     // fail; a plain link needs none.
     let nothing = Path::new("/dev/null");
