@@ -428,6 +428,27 @@ fn defect_9_a_binding_ends_with_its_entity_after_its_last_event() {
 }
 
 #[test]
+fn a_binding_outlives_a_call_that_asterisk_may_have_carried_out() {
+    let rig = Rig::with(|proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "300ms"));
+    let answer = |id: &str, dialog: &str| {
+        let key = json!({"kind": "channel", "id": id, "dialog": dialog});
+        rig.ask("command", &json!({"kind": "ChannelAnswer", "key": key}))
+    };
+    // The scripted Asterisk knows no channel: 404, and nothing to bind to.
+    assert_ne!(answer("nowhere", "in-vain")["error"], "");
+    rig.asterisk.stall_http(true);
+    assert_ne!(answer("c", "kept")["error"], "");
+    rig.asterisk.stall_http(false);
+    let events = ["c", "nowhere"].map(|id| channel_event("ChannelVarset", id));
+    let published = published(&rig, &events);
+    assert_eq!(
+        of_dialog(&published, "kept"),
+        [with_dialog(&events[0], "kept")]
+    );
+    assert_eq!(of_dialog(&published, "in-vain"), [] as [Value; 0]);
+}
+
+#[test]
 fn bindings_are_bounded_in_number() {
     let rig = Rig::with(|proxy| proxy.env("DIALOGS_MAX", "10"));
     for number in 0..50 {

@@ -1,5 +1,6 @@
 //! Peers that are absent, die, stall and come back, under a stream of events and requests.
 
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -231,6 +232,24 @@ fn defect_21_nats_absent_at_start_is_waited_for() {
     wait_until("it serves", SOON, || serves(&bus));
     let took = accepts.elapsed();
     assert!(took < BACK, "back after {took:?}");
+}
+
+#[test]
+fn servers_of_the_list_that_are_stuck_are_passed_over() {
+    let nats = NatsServer::start();
+    let bus = Bus::connect(&nats.url());
+    let announcements = bus.subscribe("ari.announce");
+    let asterisk = Asterisk::start();
+    let stuck: Vec<TcpListener> = (0..3)
+        .map(|_| TcpListener::bind("127.0.0.1:0").expect("a port"))
+        .collect();
+    let mut servers: Vec<String> = stuck
+        .iter()
+        .map(|listener| format!("nats://{}", listener.local_addr().expect("its address")))
+        .collect();
+    servers.push(nats.url());
+    let _proxy = ProxyBuilder::new("conf", &asterisk, &servers.join(",")).spawn();
+    announcements.expect("on the last server");
 }
 
 #[test]

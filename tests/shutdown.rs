@@ -34,6 +34,47 @@ fn defect_15_both_signals_end_it_with_status_0() {
 }
 
 #[test]
+fn defect_15_no_create_request_is_lost_when_a_member_leaves_the_group() {
+    let rig = Rig::start();
+    let announcements = rig.bus.subscribe("ari.announce");
+    let answers = rig.bus.subscribe("answers.*");
+    let stage = json!({"kind": "BridgeStageCreate", "key": {"kind": "bridge", "id": "b"}});
+    let stage = stage.to_string();
+    let mut asked = 0;
+    for _ in 0..5 {
+        let asterisk = Asterisk::start();
+        let mut leaver = ProxyBuilder::new("conf", &asterisk, &rig.nats.url()).spawn();
+        announcements.expect("of the second member");
+        let mut ask = |count: usize| {
+            for _ in 0..count {
+                rig.bus
+                    .publish_request("ari.create", &format!("answers.{asked}"), &stage);
+                asked += 1;
+                if asked % 20 == 0 {
+                    rig.bus.flush();
+                }
+            }
+        };
+        ask(200);
+        leaver.signal("TERM");
+        while leaver.is_running() {
+            ask(100);
+        }
+        assert_eq!(leaver.wait_exit(SOON), Some(0));
+    }
+    rig.bus.flush();
+    let mut numbers: Vec<String> = answers
+        .take(asked)
+        .into_iter()
+        .map(|answer| answer.subject)
+        .collect();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!(numbers.len(), asked, "each is answered once");
+    assert!(answers.arrived().is_empty(), "and not twice");
+}
+
+#[test]
 fn defect_15_it_ends_as_well_while_its_peers_are_away() {
     let mut rig = Rig::start();
     rig.nats.kill();

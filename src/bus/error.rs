@@ -36,7 +36,7 @@ impl fmt::Display for BusError {
         match self {
             BusError::Unreachable(why) => write!(
                 f,
-                "cannot be reached: {why}; is a server running, and is messagebus.url right?"
+                "no bus server can be reached ({why}); is one running, and is messagebus.url right?"
             ),
             BusError::Refused { server, why } => {
                 write!(f, "{server} refuses us: {why}; check messagebus.url")
@@ -67,7 +67,13 @@ impl BusError {
             (Some(only), 0) => only,
             (Some(last), _) => {
                 errors.push(last);
-                let each: Vec<String> = errors.iter().map(BusError::to_string).collect();
+                let each: Vec<String> = errors
+                    .into_iter()
+                    .map(|error| match error {
+                        BusError::Unreachable(why) => why,
+                        other => other.to_string(),
+                    })
+                    .collect();
                 BusError::Unreachable(each.join("; "))
             }
             (None, _) => BusError::Lost,

@@ -187,6 +187,13 @@ impl Bus {
         Messages { subscription }
     }
 
+    /// Hands requests over without waiting; their answers go to `reply`.
+    pub(crate) fn publish_request(&self, subject: &str, reply: &str, body: impl AsRef<[u8]>) {
+        self.connection
+            .publish_request(subject, reply, body)
+            .expect("published");
+    }
+
     /// Sends a request that may go unanswered: none where nobody listens or answers in time.
     pub(crate) fn try_ask(&self, subject: &str, body: &Value, timeout: Duration) -> Option<Value> {
         let answers = self.send(subject, body.to_string());
