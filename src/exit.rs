@@ -10,6 +10,8 @@ pub const CONFIGURATION: u8 = 2;
 pub const FAULT: u8 = 70;
 /// The system gave us no thread or no signal handler. Restart.
 pub const SYSTEM: u8 = 71;
+/// The bus cannot be connected to from this process any more. Restart.
+pub const STUCK: u8 = 75;
 /// Another client took the application over and `ari.on_replaced` says to exit. Restart or not, as
 /// the fleet is meant.
 pub const REPLACED: u8 = 76;
@@ -21,6 +23,7 @@ pub fn status(end: End) -> u8 {
     match end {
         End::Stopped => OK,
         End::Replaced => REPLACED,
+        End::Stuck => STUCK,
         End::Fault => FAULT,
     }
 }

@@ -16,8 +16,8 @@ use crate::wire::kind::Method;
 
 /// Asterisk closes idle connections after 15 s without a word; a connection that old is not used.
 const IDLE: Duration = Duration::from_secs(5);
-/// Largest body taken: the list of all sounds is 150 kB.
-const LARGEST: u64 = 64 * 1024 * 1024;
+/// Largest body taken: the list of all sounds is 150 kB, and a bus takes 1 MB.
+const LARGEST: u64 = 8 * 1024 * 1024;
 
 /// How long the phases of a call may take.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
@@ -12,8 +12,14 @@ use tungstenite::http::Uri;
 use super::error::AriError;
 use super::trust;
 
-/// A connected stream.
-pub(super) enum Socket {
+/// A connected stream that must be read to some end within a time: each read has its own limit, but
+/// a peer that sends a byte at a time keeps all of them.
+pub(super) struct Socket {
+    stream: Stream,
+    deadline: Option<Instant>,
+}
+
+enum Stream {
     /// `ws://`
     Plain(TcpStream),
     /// `wss://`
@@ -44,7 +50,7 @@ impl Socket {
                     return if tls {
                         Socket::encrypt(stream, host)
                     } else {
-                        Ok(Socket::Plain(stream))
+                        Ok(Socket::new(Stream::Plain(stream)))
                     };
                 }
                 Err(error) => last = error,
@@ -58,39 +64,58 @@ impl Socket {
             .map_err(|error| AriError::Url(format!("'{host}' cannot be checked: {error}")))?;
         let session = ClientConnection::new(trust::client()?, name)
             .map_err(|error| AriError::Broken(error.to_string()))?;
-        Ok(Socket::Tls(Box::new(StreamOwned::new(session, stream))))
+        let tls = Box::new(StreamOwned::new(session, stream));
+        Ok(Socket::new(Stream::Tls(tls)))
+    }
+
+    fn new(stream: Stream) -> Socket {
+        Socket {
+            stream,
+            deadline: None,
+        }
+    }
+
+    /// Reads fail after `deadline`, whatever comes.
+    pub(super) fn read_until(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
     }
 
     /// The TCP connection below.
     pub(super) fn tcp(&self) -> &TcpStream {
-        match self {
-            Socket::Plain(tcp) => tcp,
-            Socket::Tls(tls) => &tls.sock,
+        match &self.stream {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => &tls.sock,
         }
     }
 }
 
 impl Read for Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Socket::Plain(tcp) => tcp.read(buffer),
-            Socket::Tls(tls) => tls.read(buffer),
+        if self
+            .deadline
+            .is_some_and(|deadline| Instant::now() > deadline)
+        {
+            return Err(io::Error::other("a frame does not end"));
+        }
+        match &mut self.stream {
+            Stream::Plain(tcp) => tcp.read(buffer),
+            Stream::Tls(tls) => tls.read(buffer),
         }
     }
 }
 
 impl Write for Socket {
     fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Socket::Plain(tcp) => tcp.write(buffer),
-            Socket::Tls(tls) => tls.write(buffer),
+        match &mut self.stream {
+            Stream::Plain(tcp) => tcp.write(buffer),
+            Stream::Tls(tls) => tls.write(buffer),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Socket::Plain(tcp) => tcp.flush(),
-            Socket::Tls(tls) => tls.flush(),
+        match &mut self.stream {
+            Stream::Plain(tcp) => tcp.flush(),
+            Stream::Tls(tls) => tls.flush(),
         }
     }
 }

@@ -90,6 +90,7 @@ impl Websocket {
     /// The next frame; none when there was none for a moment, so that the caller can look at what
     /// else there is to do.
     pub fn read(&mut self) -> Result<Option<Frame>, AriError> {
+        self.socket.get_mut().read_until(Instant::now() + SILENCE);
         let message = match self.socket.read() {
             Ok(message) => Some(message),
             Err(Error::Io(error))

@@ -47,9 +47,9 @@ impl fmt::Display for BusError {
                     "connecting to {server} hangs; is it stuck, or its name server?"
                 )
             }
-            BusError::TooManyHang => {
-                f.write_str("too many attempts to connect to the bus hang; waiting for one to end")
-            }
+            BusError::TooManyHang => f.write_str(
+                "too many attempts to connect to the bus hang, no more can be made; exiting",
+            ),
             BusError::Lost => f.write_str("the link to the bus is lost"),
             BusError::TooLarge { size, limit } => write!(
                 f,

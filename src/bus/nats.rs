@@ -51,6 +51,9 @@ const HELD_BY_SOCKETS: u64 = 64 * 1024;
 const SPINS: u32 = 32;
 /// How often a large body waits for the buffer to be empty before it is written all the same.
 const PATIENCE: u32 = 8;
+/// Where messages go that are only sent to have something sent. Whoever may answer requests may
+/// publish to inboxes.
+const NOWHERE: &str = "_INBOX.ari-proxy";
 /// How often, and how long apart, a broken connection is poked to free a flush that waits on it.
 const POKES: u32 = 40;
 const BETWEEN_POKES: Duration = Duration::from_millis(5);
@@ -317,7 +320,7 @@ impl Shared {
     /// does not check subjects, so that this one can carry a line of the protocol.
     fn unsubscribe(&self, sid: u64) -> Result<u64, BusError> {
         let connection = self.connection()?;
-        let subject = format!("_INBOX.ari-proxy 0\r\n\r\nUNSUB {sid}\r\nPUB _INBOX.ari-proxy");
+        let subject = format!("{NOWHERE} 0\r\n\r\nUNSUB {sid}\r\nPUB {NOWHERE}");
         connection
             .publish(&subject, [])
             .map_err(|_| BusError::Lost)?;
@@ -343,7 +346,9 @@ impl Shared {
             return;
         }
         drop(lock(&self.alive).take());
-        drop(lock(&self.connection).take());
+        if let Some(connection) = lock(&self.connection).take() {
+            end(&connection);
+        }
         drop(lock(&self.echo).take());
         self.progress.1.notify_all();
     }
@@ -361,10 +366,17 @@ impl Shared {
             if self.flushing.load(Ordering::Acquire) == 0 {
                 break;
             }
-            let _ = connection.publish("_INBOX.ari-proxy", []);
+            let _ = connection.publish(NOWHERE, []);
             thread::sleep(BETWEEN_POKES);
         }
+        end(&connection);
     }
+}
+
+/// Has the crate's flushing thread look up: it sees that nobody holds the connection any more, once
+/// it is dropped. It would sleep for two minutes otherwise.
+fn end(connection: &nats::Connection) {
+    let _ = connection.try_publish_with_reply_or_headers(NOWHERE, None, None, []);
 }
 
 /// The flusher: sends what was handed over, learns what the server has taken, and asks an idle

@@ -22,7 +22,7 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 /// How many attempts that were given up may still hang. Nothing frees a thread that is stuck in a
 /// crate (crates.md), so that they are bounded.
 const HANGING: usize = 8;
-/// A link that is lost sooner was none: the next try waits.
+/// A link that is lost sooner was none: the waits go on growing.
 const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
 const CHECK: Duration = Duration::from_secs(1);
@@ -33,6 +33,8 @@ pub enum Change {
     Up(Arc<dyn Link>),
     /// The link is lost.
     Down,
+    /// So many attempts hang that no more can be made: only another process can.
+    Stuck,
 }
 
 /// Runs until `stop` is disconnected; `tell` hears of every change.
@@ -57,12 +59,17 @@ pub fn run(servers: &[BusServer], name: &str, stop: &Receiver<()>, tell: impl Fn
                 if !stopped(stop, Duration::ZERO) {
                     log::warn!("bus: lost {link}; connecting again");
                 }
-                if began.elapsed() < SHORT_LIVED {
-                    backoff.wait()
-                } else {
+                if began.elapsed() > SHORT_LIVED {
                     backoff.reset();
-                    Duration::ZERO
                 }
+                // Also the first time: a server that lives may still read what was on its way, and
+                // what waited must not overtake it.
+                backoff.wait()
+            }
+            Some(Err(BusError::TooManyHang)) => {
+                log::error!("bus: {}", BusError::TooManyHang);
+                tell(Change::Stuck);
+                return;
             }
             Some(Err(error)) => {
                 failures.push(error);
@@ -101,6 +108,16 @@ fn stopped(stop: &Receiver<()>, wait: Duration) -> bool {
     stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
 }
 
+/// The place of an attempt among those that may hang, given back however the attempt ends: the
+/// crate panics where the system gives it no thread.
+struct Place(Receiver<()>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.0.try_recv();
+    }
+}
+
 type Outcome = Result<Arc<dyn Link>, BusError>;
 
 /// Attempts to connect, each in a thread of its own that can be done without.
@@ -126,7 +143,7 @@ impl<'a> Attempts<'a> {
         let (outcome, result) = bounded(1);
         let hangs = BusError::Hangs(server.to_string());
         let (server, name) = (server.clone(), self.name.to_owned());
-        let done = self.hanging.1.clone();
+        let done = Place(self.hanging.1.clone());
         let spawned = thread::Builder::new()
             .name("bus-connect".into())
             .spawn(move || {
@@ -137,7 +154,7 @@ impl<'a> Attempts<'a> {
                 {
                     link.close();
                 }
-                let _ = done.try_recv();
+                drop(done);
             });
         if let Err(error) = spawned {
             let _ = self.hanging.1.try_recv();

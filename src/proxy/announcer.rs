@@ -23,7 +23,7 @@ pub struct Announcer {
     pub outlet: Outlet,
     /// What is counted.
     pub counters: Arc<Counters>,
-    /// Whether what waited for the bus is sent; nothing is announced before.
+    /// Whether the conductor lets the proxy be announced.
     pub open: Arc<AtomicBool>,
     /// Asks for an announcement; disconnected when it is time to end.
     pub asked: Receiver<()>,

@@ -52,6 +52,8 @@ pub enum End {
     Stopped,
     /// The application was taken over, and the configuration says to exit then.
     Replaced,
+    /// The bus cannot be connected to from this process any more.
+    Stuck,
     /// A thread panicked.
     Fault,
 }
@@ -87,7 +89,7 @@ pub struct Conductor {
     /// Orders of the publisher.
     pub publisher: Sender<publisher::Order>,
     /// Asks the announcer.
-    pub announce: Sender<()>,
+    pub announcer: Sender<()>,
     /// Lets the announcer announce.
     pub open: Arc<AtomicBool>,
     /// What to do when the application is taken over.
@@ -106,6 +108,12 @@ pub struct State {
     order: u64,
     /// The number of the order at which the publisher got the link.
     released: u64,
+    /// Whether what waited for the link is published.
+    backlog_sent: bool,
+    /// Whether every class listens as it does while Asterisk is connected.
+    serves: bool,
+    /// Whether it will when the last order is carried out.
+    serves_then: bool,
     /// Classes that have not carried it out yet.
     awaited: Vec<Class>,
     /// What to do when they have.
@@ -129,15 +137,19 @@ impl Conductor {
                 Event::Bus(Change::Up(link)) => {
                     self.counters.bus_connections.add();
                     self.state.link = Some(Arc::clone(&link));
+                    // Before the first request can come on it.
+                    self.outlet.set(Some(Arc::clone(&link)));
                     self.listen(Some(link), Then::Release);
                 }
                 Event::Bus(Change::Down) => {
                     self.state.link = None;
                     self.state.then = None;
                     self.state.released = 0;
-                    self.open.store(false, Ordering::Release);
+                    self.state.backlog_sent = false;
+                    self.announce(false);
                     self.outlet.set(None);
                 }
+                Event::Bus(Change::Stuck) => return End::Stuck,
                 Event::Asterisk(AsteriskChange::Replaced)
                     if self.on_replaced == OnReplaced::Exit =>
                 {
@@ -147,8 +159,8 @@ impl Conductor {
                 Event::Listening(class, order) => self.listening(class, order),
                 // A link that came after that one has its own turn.
                 Event::BacklogSent(order) if order == self.state.released => {
-                    self.open.store(true, Ordering::Release);
-                    self.ask_announcement();
+                    self.state.backlog_sent = true;
+                    self.announce(self.state.serves);
                 }
                 Event::BacklogSent(_) => {}
                 Event::Panicked(thread) => {
@@ -170,6 +182,11 @@ impl Conductor {
         let origin = self.standing.origin();
         let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
         let up = self.standing.is_up();
+        self.state.serves_then = up;
+        if !up {
+            self.state.serves = false;
+            self.announce(false);
+        }
         self.state.awaited.clear();
         for listener in &self.listeners {
             let subjects = if listener.class == Class::Create && !up {
@@ -198,24 +215,29 @@ impl Conductor {
         if !self.state.awaited.is_empty() {
             return;
         }
+        self.state.serves = self.state.serves_then;
         match self.state.then.take() {
             Some(Then::Release) => {
                 if let Some(link) = &self.state.link {
-                    self.outlet.set(Some(Arc::clone(link)));
                     self.state.released = self.state.order;
                     let order = publisher::Order::Link(self.state.order, Arc::clone(link));
                     // The publisher outlives the conductor, or its panic is heard of.
                     let _ = self.publisher.send(order);
                 }
             }
-            Some(Then::Announce) => self.ask_announcement(),
+            Some(Then::Announce) => self.announce(self.state.serves && self.state.backlog_sent),
             None => {}
         }
     }
 
-    fn ask_announcement(&self) {
-        // One that waits already does for this one too.
-        let _ = self.announce.try_send(());
+    /// Has the proxy announced, now and when it is asked, or not at all: only once every class
+    /// listens as it does while Asterisk is connected, and what waited for the bus is sent.
+    fn announce(&self, open: bool) {
+        self.open.store(open, Ordering::Release);
+        if open {
+            // One that waits already does for this one too.
+            let _ = self.announcer.try_send(());
+        }
     }
 
     /// Has every class leave and hand over what has come.

@@ -1,11 +1,15 @@
 //! Which dialogs are bound to which entities. Workers bind before they call Asterisk, so that no
 //! event of the call comes too early; the publisher looks up and drops what has ended.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::wire::kind::Entity;
+
+/// Most dialogs bound to one entity; every event of it is published for each. Beyond, its oldest
+/// goes.
+const MOST_OF_ONE: usize = 1024;
 
 /// The bindings of one proxy, bounded in number: at the bound the oldest goes.
 #[derive(Debug)]
@@ -58,6 +62,7 @@ impl Dialogs {
         for entity in entities {
             if table.bind(&dialog, entity.0, &entity.1) {
                 made.push(entity);
+                evicted += usize::from(table.evict_of(entity.0, &entity.1));
             }
             while table.count > self.most && table.evict() {
                 evicted += 1;
@@ -106,10 +111,11 @@ impl Dialogs {
     /// The dialogs bound to any of `entities`, each once (known defect 22).
     pub fn of<'a>(&self, entities: impl Iterator<Item = (Entity, &'a str)>) -> Vec<Arc<str>> {
         let table = self.lock();
-        let mut dialogs: Vec<Arc<str>> = Vec::new();
+        let mut seen: HashSet<&str> = HashSet::new();
+        let mut dialogs = Vec::new();
         for (entity, id) in entities {
             for binding in table.bindings(entity, id) {
-                if !dialogs.contains(&binding.dialog) {
+                if seen.insert(&binding.dialog) {
                     dialogs.push(Arc::clone(&binding.dialog));
                 }
             }
@@ -170,6 +176,19 @@ impl Table {
         self.count -= before - bindings.len();
         if bindings.is_empty() {
             ids.remove(id);
+        }
+    }
+
+    /// Drops the oldest binding of an entity that has too many; whether it had.
+    fn evict_of(&mut self, entity: Entity, id: &str) -> bool {
+        let bindings = self.bindings(entity, id);
+        let oldest = bindings.first().map(|binding| binding.serial);
+        match oldest {
+            Some(oldest) if bindings.len() > MOST_OF_ONE => {
+                self.retain(entity, id, |binding| binding.serial != oldest);
+                true
+            }
+            _ => false,
         }
     }
 
@@ -262,6 +281,17 @@ mod tests {
         assert_eq!(evicted, 1);
         assert_eq!(dialogs.len(), 3);
         assert!(of(&dialogs, &[(Entity::Channel, "b")]).is_empty());
+    }
+
+    #[test]
+    fn one_entity_has_a_bound_of_its_own() {
+        let dialogs = Dialogs::new(100_000);
+        for dialog in 0..MOST_OF_ONE + 10 {
+            dialogs.bind(&format!("d{dialog}"), &[channel("c")]);
+        }
+        assert_eq!(dialogs.len(), MOST_OF_ONE);
+        let bound = of(&dialogs, &[(Entity::Channel, "c")]);
+        assert_eq!(bound.first().map(String::as_str), Some("d10"));
     }
 
     #[test]

@@ -222,7 +222,7 @@ impl Proxy {
                 outlet,
                 listeners,
                 publisher: publish,
-                announce,
+                announcer: announce,
                 open,
                 on_replaced: config.ari.on_replaced,
                 counters: Arc::clone(&counters),

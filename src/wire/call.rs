@@ -9,6 +9,9 @@ use super::kind::{Creates, Entity, Kind, Method, Need};
 use super::request::{BadRequest, Request, text};
 use super::subject::{LONGEST_DIALOG, publishable};
 
+/// Longest id accepted, in bytes: Asterisk takes request lines of 4 096, and bindings keep ids.
+const LONGEST_ID: usize = 1024;
+
 /// One REST call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RestCall {
@@ -50,6 +53,9 @@ pub fn plan(request: &Request, kind: &'static Kind, application: &str) -> Result
             "bad request: key.dialog cannot be part of a subject".into(),
         ));
     }
+    if key.id.len() > LONGEST_ID {
+        return Err(BadRequest("bad request: key.id is too long".into()));
+    }
     let payload = payload(request, kind)?;
     let mut created = None;
     if let Some(creates) = kind.creates {
@@ -76,6 +82,9 @@ pub fn plan(request: &Request, kind: &'static Kind, application: &str) -> Result
         .then(|| fields.rest_call(Method::Get, kind.entity.path(), "", None))
         .transpose()?;
     let bindings = fields.bindings();
+    if bindings.iter().any(|(_, id)| id.len() > LONGEST_ID) {
+        return Err(BadRequest("bad request: an id is too long".into()));
+    }
     let failure = fields.failure();
     Ok(Plan {
         kind,

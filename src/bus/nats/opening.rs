@@ -1,10 +1,12 @@
 //! How a NATS connection is opened: the greeting of the server, the options of the crate.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde_json::json;
 
 use super::{BETWEEN_POKES, POKES, Shared};
 use crate::config::BusServer;
@@ -12,8 +14,8 @@ use crate::logging::Occasionally;
 
 /// How long a server may take to accept and to say its INFO.
 const GREETING: Duration = Duration::from_secs(2);
-/// Longest INFO line taken.
-const LONGEST_INFO: u64 = 64 * 1024;
+/// Most that is read of what a server says, in bytes.
+const LONGEST_TALK: u64 = 64 * 1024;
 
 /// The options of a connection that is let go as soon as it breaks.
 pub(super) fn options(
@@ -80,25 +82,56 @@ pub(super) struct Greeting {
     pub(super) loopback: bool,
 }
 
-/// Asks a server for its INFO on a socket of ours, so that one that is stuck does not hang the
-/// crate.
+/// Reads a server's INFO and, without TLS, has it answer a PING; whether it wants TLS, none where it
+/// is no NATS server.
+fn talk(mut stream: TcpStream, server: &BusServer) -> io::Result<Option<bool>> {
+    stream.set_read_timeout(Some(GREETING))?;
+    stream.set_write_timeout(Some(GREETING))?;
+    let mut lines = BufReader::new(stream.try_clone()?.take(LONGEST_TALK));
+    let mut line = String::new();
+    lines.read_line(&mut line)?;
+    if !line.starts_with("INFO ") {
+        return Ok(None);
+    }
+    let wants_tls = line.contains("\"tls_required\":true");
+    if wants_tls || server.tls {
+        return Ok(Some(wants_tls));
+    }
+    let mut connect = json!({"verbose": false, "pedantic": false, "name": "ari-proxy greeting"});
+    match (&server.username, &server.password) {
+        (Some(user), Some(password)) => {
+            connect["user"] = user.as_str().into();
+            connect["pass"] = password.expose().into();
+        }
+        (Some(token), None) => connect["auth_token"] = token.as_str().into(),
+        _ => {}
+    }
+    stream.write_all(format!("CONNECT {connect}\r\nPING\r\n").as_bytes())?;
+    loop {
+        line.clear();
+        if lines.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // A refusal is told better by the crate, which meets it next.
+        if line.starts_with("PONG") || line.starts_with("-ERR") {
+            return Ok(Some(false));
+        }
+    }
+}
+
+/// Asks a server for its INFO and a PONG on a socket of ours, so that one that is stuck does not
+/// hang the crate, which nothing frees.
 pub(super) fn greet(server: &BusServer) -> io::Result<Greeting> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (server.host.as_str(), server.port).to_socket_addrs()? {
-        let greeted = TcpStream::connect_timeout(&address, GREETING).and_then(|stream| {
-            stream.set_read_timeout(Some(GREETING))?;
-            let mut line = String::new();
-            BufReader::new(stream.take(LONGEST_INFO)).read_line(&mut line)?;
-            Ok(line)
-        });
-        match greeted {
-            Ok(line) if line.starts_with("INFO ") => {
+        match TcpStream::connect_timeout(&address, GREETING).and_then(|s| talk(s, server)) {
+            Ok(Some(wants_tls)) => {
                 return Ok(Greeting {
-                    wants_tls: line.contains("\"tls_required\":true"),
+                    wants_tls,
                     loopback: address.ip().is_loopback(),
                 });
             }
-            Ok(_) => last = io::Error::other("it is not a NATS server"),
+            Ok(None) => last = io::Error::other("it is not a NATS server"),
             Err(error)
                 if matches!(
                     error.kind(),
