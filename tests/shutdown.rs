@@ -149,7 +149,7 @@ fn defect_15_requests_in_hand_are_finished_and_the_groups_left() {
 fn defect_15_a_request_that_asterisk_never_answers_does_not_hold_it() {
     let mut rig = Rig::with(|proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "60s"));
     rig.asterisk.stall_http(true);
-    let _answers = rig.bus.send(
+    let answers = rig.bus.send(
         "ari.get",
         json!({"kind": "ChannelList", "key": null}).to_string(),
     );
@@ -158,6 +158,9 @@ fn defect_15_a_request_that_asterisk_never_answers_does_not_hold_it() {
     rig.proxy.signal("TERM");
     assert_eq!(rig.proxy.wait_exit(SOON), Some(0));
     assert!(start.elapsed() < ORDERLY, "{:?}", start.elapsed());
+    let answer = answers.expect("an answer all the same").json();
+    let error = answer["error"].as_str().expect("an error");
+    assert!(error.contains("stopping"), "{error}");
 }
 
 #[test]

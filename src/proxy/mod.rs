@@ -44,6 +44,7 @@ use crate::ari::rest::{Limits, Rest};
 use crate::ari::websocket::Cutter;
 use crate::bus::{Outlet, supervisor};
 use crate::config::Config;
+use crate::logging::Occasionally;
 use crate::wire::subject::{Class, Subjects};
 use answers::Answers;
 use conductor::{Conductor, End, Event};
@@ -75,6 +76,8 @@ pub struct Proxy {
     counters: Arc<Counters>,
     buffer: Arc<buffer::Buffer>,
     queue: Arc<queue::Queue>,
+    in_hand: Arc<workers::InHand>,
+    answers: Answers,
     bus: Team,
     subscriptions: Team,
     workers: Team,
@@ -123,16 +126,21 @@ impl Proxy {
         let rest = rest(config);
 
         let workers = Team::new(&tell);
+        let in_hand = Arc::new(workers::InHand::default());
         let worker = workers::Worker {
+            number: 0,
+            in_hand: Arc::clone(&in_hand),
             queue: Arc::clone(&queue),
             rest: rest.clone(),
             standing: Arc::clone(&standing),
             dialogs: Arc::clone(&dialogs),
             answers: answers.clone(),
             counters: Arc::clone(&counters),
+            full: Arc::new(Occasionally::new()),
         };
         for number in 0..config.workers.count {
-            let worker = worker.clone();
+            let mut worker = worker.clone();
+            worker.number = number;
             workers.spawn(&format!("worker-{number}"), move || worker.run())?;
         }
         workers.spawn("expiry", move || worker.expire())?;
@@ -232,6 +240,8 @@ impl Proxy {
             counters,
             buffer,
             queue,
+            in_hand,
+            answers,
             bus,
             subscriptions,
             workers,
@@ -263,7 +273,8 @@ impl Proxy {
         self.subscriptions.wait(began + ending::LEAVE);
         self.queue.close();
         if !self.workers.wait(began + ending::REQUESTS) {
-            log::warn!("requests that Asterisk does not answer are left without an answer");
+            let abandoned = self.in_hand.abandon(&self.answers);
+            log::warn!("{abandoned} requests that Asterisk does not answer are left behind");
         }
         drop(self.stop_asterisk);
         if let Some(cutter) = &*self.cutter.lock().unwrap_or_else(PoisonError::into_inner) {

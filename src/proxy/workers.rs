@@ -1,7 +1,8 @@
 //! The worker pool: each worker takes a request, makes its blocking REST calls, and answers.
 
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::answers::Answers;
 use super::counters::Counters;
@@ -11,6 +12,7 @@ use super::standing::Standing;
 use super::subscriptions::DOWN;
 use crate::ari::AriError;
 use crate::ari::rest::Rest;
+use crate::logging::Occasionally;
 use crate::wire::call::{self, Plan, RestCall};
 use crate::wire::kind::Entity;
 use crate::wire::request::Request;
@@ -19,9 +21,45 @@ use crate::wire::{kinds, response};
 /// What a client is told when its request waited too long.
 const EXPIRED: &str = "request waited too long for a worker: proxy is overloaded";
 
+/// What a client is told when the proxy ends before Asterisk has answered.
+const STOPPING: &str = "proxy is stopping; whether the request was carried out is not known";
+
+/// Where the answers to requests in hand go, by worker. Whoever takes one answers it.
+#[derive(Debug, Default)]
+pub struct InHand(Mutex<HashMap<usize, String>>);
+
+impl InHand {
+    fn begin(&self, worker: usize, reply: Option<&str>) {
+        if let Some(reply) = reply {
+            self.lock().insert(worker, reply.to_owned());
+        }
+    }
+
+    fn take(&self, worker: usize) -> Option<String> {
+        self.lock().remove(&worker)
+    }
+
+    /// Answers what is in hand that the proxy stops; how many requests that were.
+    pub fn abandon(&self, answers: &Answers) -> usize {
+        let replies = std::mem::take(&mut *self.lock());
+        for reply in replies.values() {
+            answers.error(Some(reply), STOPPING);
+        }
+        replies.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What a worker needs. Clones work side by side.
 #[derive(Clone)]
 pub struct Worker {
+    /// Which of the workers it is.
+    pub number: usize,
+    /// What the workers are at.
+    pub in_hand: Arc<InHand>,
     /// Where requests wait.
     pub queue: Arc<Queue>,
     /// Asterisk.
@@ -34,6 +72,8 @@ pub struct Worker {
     pub answers: Answers,
     /// What is counted.
     pub counters: Arc<Counters>,
+    /// Lets evicted bindings be told of now and then.
+    pub full: Arc<Occasionally>,
 }
 
 impl Worker {
@@ -45,21 +85,24 @@ impl Worker {
             if served.is_err() {
                 self.counters.requests_failed.add();
                 let text = "internal error of the proxy; see its log";
-                self.answers.error(job.reply.as_deref(), text);
+                self.answers
+                    .error(self.in_hand.take(self.number).as_deref(), text);
             }
         }
     }
 
     fn answer(&self, job: &Job) {
-        let reply = job.reply.as_deref();
-        match self.serve(job) {
+        self.in_hand.begin(self.number, job.reply.as_deref());
+        let served = self.serve(job);
+        let reply = self.in_hand.take(self.number);
+        match served {
             Ok(body) => {
                 self.counters.requests_done.add();
-                self.answers.send(reply, &body);
+                self.answers.send(reply.as_deref(), &body);
             }
             Err(text) => {
                 self.counters.requests_failed.add();
-                self.answers.error(reply, &text);
+                self.answers.error(reply.as_deref(), &text);
             }
         }
     }
@@ -105,6 +148,13 @@ impl Worker {
         let (bound, evicted) = self.dialogs.bind(dialog, &plan.bindings);
         for _ in 0..evicted {
             self.counters.bindings_evicted.add();
+        }
+        if evicted > 0 && self.full.now() {
+            log::warn!(
+                "dialogs: more bindings than dialogs.max allows, or too many of one entity: the \
+                 oldest go ({} so far)",
+                self.counters.bindings_evicted.get()
+            );
         }
         self.calls(plan).map_err(|failure| {
             let in_vain: Vec<_> = bound
