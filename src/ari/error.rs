@@ -28,6 +28,8 @@ pub enum AriError {
         /// Why.
         error: io::Error,
     },
+    /// Asterisk's certificate is not trusted; why.
+    Untrusted(String),
     /// Asterisk refused the websocket.
     Refused(u16),
     /// Asterisk took the connection, but did not answer the handshake of the websocket.
@@ -65,6 +67,11 @@ impl fmt::Display for AriError {
                 f,
                 "cannot connect to Asterisk at {address}: {error}; is it running, and is \
                  ari.websocket_url right?"
+            ),
+            AriError::Untrusted(why) => write!(
+                f,
+                "Asterisk's certificate is not trusted: {why}; the system's authorities must have \
+                 signed it, or those in the file that SSL_CERT_FILE names"
             ),
             AriError::Refused(status @ (401 | 403)) => write!(
                 f,

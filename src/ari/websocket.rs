@@ -127,7 +127,10 @@ impl Websocket {
 fn broken(error: &Error) -> AriError {
     match error {
         Error::Http(response) => AriError::Refused(response.status().as_u16()),
-        Error::Io(error) => AriError::Broken(error.to_string()),
+        Error::Io(error) => match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(why)) => AriError::Untrusted(why.to_string()),
+            _ => AriError::Broken(error.to_string()),
+        },
         // Neither prints the URL.
         other => AriError::Broken(other.to_string()),
     }
