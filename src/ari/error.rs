@@ -38,6 +38,13 @@ pub enum AriError {
     Broken(String),
     /// Nothing was heard from Asterisk for too long.
     Silent,
+    /// Asterisk was not to be asked who it is.
+    Info {
+        /// Where it was asked, without user and password.
+        url: String,
+        /// Why.
+        error: Box<AriError>,
+    },
     /// Asterisk did not say its entity id, or one that cannot be part of a subject.
     EntityId(String),
 }
@@ -84,7 +91,11 @@ impl fmt::Display for AriError {
                  res_ari and res_http_websocket are loaded"
             ),
             AriError::Refused(status) => {
-                write!(f, "Asterisk refuses the websocket with status {status}")
+                write!(
+                    f,
+                    "Asterisk refuses the websocket with status {status}; is ari.websocket_url \
+                     right?"
+                )
             }
             AriError::NoHandshake => f.write_str(
                 "Asterisk takes connections but does not answer the websocket's handshake; is it \
@@ -94,6 +105,7 @@ impl fmt::Display for AriError {
             AriError::Silent => {
                 f.write_str("Asterisk does not answer pings on the websocket; is it stuck?")
             }
+            AriError::Info { url, error } => write!(f, "{url}: {error}; is ari.http_url right?"),
             AriError::EntityId(why) => write!(
                 f,
                 "{why}; set entityid in asterisk.conf or ari.asterisk_id here"

@@ -147,13 +147,18 @@ impl Rest {
             #[serde(default)]
             status: Status,
         }
-        let body = self.call(&RestCall {
+        let call = RestCall {
             method: Method::Get,
             target: "/asterisk/info".into(),
             body: None,
-        })?;
+        };
+        let told = |error| AriError::Info {
+            url: format!("{}{}", self.base, call.target),
+            error: Box::new(error),
+        };
+        let body = self.call(&call).map_err(told)?;
         let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| AriError::Call(format!("/asterisk/info is unreadable: {error}")))?;
+            .map_err(|error| told(AriError::Call(format!("the answer is unreadable: {error}"))))?;
         Ok(Info {
             entity_id: answer.system.entity_id,
             startup_time: answer.status.startup_time,

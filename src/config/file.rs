@@ -32,10 +32,21 @@ pub(super) fn read_first(paths: &[PathBuf]) -> Result<Layer, ConfigError> {
                     error.kind(),
                     io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
                 ) => {}
-            Err(error) => return Err(unreadable(path, &error)),
+            Err(error) => return Err(unreadable_default(path, &error)),
         }
     }
     Ok(Layer::default())
+}
+
+/// The same of a file that nobody named.
+fn unreadable_default(path: &Path, error: &io::Error) -> ConfigError {
+    ConfigError::File {
+        path: path.to_owned(),
+        problem: format!(
+            "cannot be read: {error} (it is looked for where no file is named: set HOME, or name a \
+             file with --config, /dev/null for none)"
+        ),
+    }
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> ConfigError {

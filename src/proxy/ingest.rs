@@ -64,8 +64,16 @@ impl Ingest {
                     self.standing.set_up(false);
                     *self.lock_cutter() = None;
                     self.tell(AsteriskChange::Down);
-                    if !self.stopped(Duration::ZERO) {
-                        log::warn!("Asterisk {}: {error}; connecting again", origin.asterisk);
+                    match error {
+                        _ if self.stopped(Duration::ZERO) => {}
+                        Some(error) => {
+                            log::warn!("Asterisk {}: {error}; connecting again", origin.asterisk);
+                        }
+                        None => log::info!(
+                            "Asterisk {}: taking the application {} back",
+                            origin.asterisk,
+                            self.ari.application
+                        ),
                     }
                     match replaced {
                         // What is left of the pause: two proxies must not take the application
@@ -113,12 +121,16 @@ impl Ingest {
         Ok((websocket, origin))
     }
 
-    /// Reads until the websocket ends; why it did, and until when the application is left to
+    /// Reads until the websocket ends; why it did, if it was not us, and until when the application is left to
     /// another client that took it over.
     ///
     /// A websocket whose application was taken over stays open (asterisk-facts.md), and what still
     /// comes on it is passed on, until it is time to take the application back.
-    fn read(&self, mut websocket: Websocket, origin: &Origin) -> (AriError, Option<Instant>) {
+    fn read(
+        &self,
+        mut websocket: Websocket,
+        origin: &Origin,
+    ) -> (Option<AriError>, Option<Instant>) {
         let full = Occasionally::new();
         let mut pace = Pace::default();
         let mut replaced = None;
@@ -132,16 +144,13 @@ impl Ingest {
                     self.take(frame, &mut pace, &full);
                 }
                 Ok(None) if self.stopped(Duration::ZERO) => {
-                    return (AriError::Broken("we are stopping".into()), replaced);
+                    return (None, replaced);
                 }
                 Ok(None) => {}
-                Err(error) => return (error, replaced),
+                Err(error) => return (Some(error), replaced),
             }
             if replaced.is_some_and(|until| Instant::now() >= until) {
-                return (
-                    AriError::Broken("taking the application back".into()),
-                    replaced,
-                );
+                return (None, replaced);
             }
         }
     }
