@@ -56,8 +56,9 @@
 //!   counted. (It waits for a publisher that is faster than any Asterisk: [`proxy::buffer`].)
 //! - An event is published as the bytes that came from Asterisk, in the order they came, once.
 //! - Every request with a reply subject is answered: by a worker, by `expiry`, or at once by the
-//!   subscription when there is no room or no Asterisk.
-//! - Nothing that comes from outside ends the process or a thread.
+//!   subscription when it is too large or there is no room or no Asterisk.
+//! - No message from outside ends the process or a thread. A bus that hangs for good, or another
+//!   client that takes the application over, may end the process: [`exit`].
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that
 //!   ends its entity is published.
 //! - On a new link: subscriptions, then what waited, then the announcement.

@@ -1,12 +1,14 @@
 //! NATS behind the trait. The crate's defects (crates.md) are contained here:
 //!
-//! - It hangs on a silent server: a server is asked for its INFO on a socket of ours first.
+//! - It hangs on a silent server: a server is asked for its INFO, and without TLS for a PONG, on a
+//!   socket of ours first.
 //! - It reconnects by itself, and gives up: it is let go as soon as a connection breaks.
 //! - It flushes every 5 ms: a thread of ours flushes when something was published, and each flush
 //!   ends with the server's PONG, which also tells how much the server has taken.
 //! - It blocks for ever on a server that takes nothing: what the server has not taken yet is bounded;
 //!   beyond what the sockets hold, only bodies over 30 KiB are written by the thread that publishes.
 //! - It forgets a subscription before the server does: the server is told first.
+//! - Over TLS its writers swallow what its reader waits for: a flush that waits is poked.
 //! - It checks neither subjects nor sizes: we do.
 //! - It loads the system's certificates even for plain links: it is given an empty list instead.
 
@@ -187,10 +189,8 @@ impl Link for NatsLink {
 
     fn flush(&self) {
         // A kick that is waiting already does for this one too, but tells that the flusher waits.
-        if self.shared.kick.try_send(()).is_err()
-            && let Ok(connection) = self.shared.connection()
-        {
-            self.shared.poke(&connection);
+        if self.shared.kick.try_send(()).is_err() {
+            self.shared.poke();
         }
     }
 
@@ -222,10 +222,8 @@ impl Link for NatsLink {
         if flushing > 0 && now.saturating_sub(flushing) > FLUSH.as_millis() as u64 {
             log::warn!("bus: {self} does not answer");
             self.shared.lose();
-        } else if flushing > 0
-            && let Ok(connection) = self.shared.connection()
-        {
-            self.shared.poke(&connection);
+        } else if flushing > 0 {
+            self.shared.poke();
         }
     }
 
@@ -296,7 +294,7 @@ impl Shared {
             if tries < SPINS {
                 thread::yield_now();
             } else {
-                self.poke(&connection);
+                self.poke();
                 self.wait_for_progress(Duration::from_millis(1));
             }
         }
@@ -305,8 +303,10 @@ impl Shared {
     /// Has the server send something. Over TLS the crate's writers read too, and what they read the
     /// reader does not see before something else arrives: a flush would wait for a PONG that is
     /// here already.
-    fn poke(&self, connection: &nats::Connection) {
-        if let Some(echo) = &*lock(&self.echo) {
+    fn poke(&self) {
+        if let Some(echo) = &*lock(&self.echo)
+            && let Ok(connection) = self.connection()
+        {
             while echo.subscription.try_next().is_some() {}
             let subject = &echo.subject;
             let _ = connection.try_publish_with_reply_or_headers(subject, None, None, []);
