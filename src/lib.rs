@@ -11,6 +11,7 @@
 //! | [`wire`] | the protocol: pure functions on bytes and values | nothing |
 //! | [`config`] | keys, flags, environment, file | nothing |
 //! | [`logging`], [`backoff`] | lines on stdout; waits between tries | `wire` for its random bits |
+//! | [`trust`] | certificate authorities | nothing |
 //! | [`ari`] | Asterisk: REST calls, websocket | all above |
 //! | [`bus`] | the bus: one trait, one file per bus, one supervisor | all above but `ari` |
 //! | [`proxy`] | the threads of a proxy and what they share | all above |
@@ -87,4 +88,5 @@ pub mod config;
 pub mod exit;
 pub mod logging;
 pub mod proxy;
+pub mod trust;
 pub mod wire;

@@ -21,6 +21,9 @@ pub fn start(level: LevelFilter) -> Result<(), SetLoggerError> {
     let inner = SimpleLogger::new()
         .with_level(level)
         // The crates speak of their own matters, one of them with passwords (crates.md).
+        .with_module_level("amiquip", LevelFilter::Off)
+        .with_module_level("mio", LevelFilter::Off)
+        .with_module_level("mio_extras", LevelFilter::Off)
         .with_module_level("nats", level.min(LevelFilter::Warn))
         .with_module_level("ureq", level.min(LevelFilter::Warn))
         .with_module_level("ureq_proto", level.min(LevelFilter::Warn))

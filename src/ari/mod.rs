@@ -9,7 +9,6 @@
 //! | `reason` | the reason phrase of a response, which ureq drops |
 //! | [`rest`] | the REST client of the workers |
 //! | `socket` | TCP or TLS to the websocket's host, with deadlines |
-//! | `trust` | certificate authorities |
 //! | [`websocket`] | the websocket of one application |
 
 mod addresses;
@@ -18,7 +17,6 @@ pub mod error;
 mod reason;
 pub mod rest;
 mod socket;
-mod trust;
 pub mod websocket;
 
 pub use credentials::Credentials;

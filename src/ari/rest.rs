@@ -10,7 +10,8 @@ use ureq::{Agent, Timeout};
 
 use super::addresses::Addresses;
 use super::reason::{self, ReasonConnector};
-use super::{AriError, Credentials, trust};
+use super::{AriError, Credentials};
+use crate::trust;
 use crate::wire::call::RestCall;
 use crate::wire::kind::Method;
 

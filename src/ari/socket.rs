@@ -10,7 +10,7 @@ use rustls::{ClientConnection, StreamOwned};
 use tungstenite::http::Uri;
 
 use super::error::AriError;
-use super::trust;
+use crate::trust;
 
 /// A connected stream that must be read to some end within a time: each read has its own limit, but
 /// a peer that sends a byte at a time keeps all of them.
@@ -62,7 +62,8 @@ impl Socket {
     fn encrypt(stream: TcpStream, host: &str) -> Result<Socket, AriError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| AriError::Url(format!("'{host}' cannot be checked: {error}")))?;
-        let session = ClientConnection::new(trust::client()?, name)
+        let session = trust::client()
+            .and_then(|client| ClientConnection::new(client, name))
             .map_err(|error| AriError::Broken(error.to_string()))?;
         let tls = Box::new(StreamOwned::new(session, stream));
         Ok(Socket::new(Stream::Tls(tls)))

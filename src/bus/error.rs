@@ -20,6 +20,19 @@ pub enum BusError {
     TooManyHang,
     /// The link is gone; what was to be published was not.
     Lost,
+    /// The server takes nothing at the moment; what was to be published was not.
+    Busy,
+    /// The server refuses an exchange or a queue that we need.
+    Declined {
+        /// What it is, by name.
+        what: String,
+        /// How we declare it.
+        ours: String,
+        /// The server's words.
+        why: String,
+    },
+    /// The server has ended subscriptions; its words.
+    Ended(String),
     /// The message is larger than the server takes.
     TooLarge {
         /// Its size in bytes.
@@ -51,9 +64,21 @@ impl fmt::Display for BusError {
                 "too many attempts to connect to the bus hang, no more can be made; exiting",
             ),
             BusError::Lost => f.write_str("the link to the bus is lost"),
+            BusError::Busy => f.write_str("the bus takes nothing at the moment"),
+            BusError::Declined { what, ours, why } => write!(
+                f,
+                "the broker refuses {what}, which we declare {ours}: {why}; delete the one that is \
+                 there, or allow us to declare ours"
+            ),
+            BusError::Ended(why) => {
+                write!(
+                    f,
+                    "the broker has ended the subscriptions ({why}); subscribing again"
+                )
+            }
             BusError::TooLarge { size, limit } => write!(
                 f,
-                "a message of {size} bytes is over the server's limit of {limit}; raise its max_payload"
+                "a message of {size} bytes is over the server's limit of {limit}"
             ),
             BusError::Subject(subject) => write!(f, "{subject:?} cannot be published to"),
         }

@@ -2,11 +2,80 @@
 //! set of subscriptions on it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
+use crossbeam_channel::{Receiver, Sender};
 
 use super::BusError;
+
+/// Largest request that is taken whole, in bytes; of a larger one a little more than that may be
+/// given out. Asterisk takes bodies of 40 960 (asterisk-facts.md); so bounded, whatever holds
+/// requests is bounded in memory too.
+pub const LARGEST_REQUEST: usize = 64 * 1024;
+
+/// What a link needs to know of who uses it.
+#[derive(Clone)]
+pub struct Terms {
+    /// Under which name the server shows us.
+    pub name: String,
+    /// How many requests of an inbox may be in hand at a time, where the bus can keep the others.
+    pub window: u16,
+    /// Hears of what a link accepted and lost all the same.
+    pub losses: Arc<dyn Fn(Loss) + Send + Sync>,
+}
+
+/// What a server says, later, that it did not deliver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It refused an event.
+    Event,
+    /// Nobody was there any more to take an answer.
+    Answer,
+}
+
+/// What a message is about. On RabbitMQ each has an exchange of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Topic {
+    /// Events, of dialogs too.
+    Event,
+    /// Requests.
+    Request,
+    /// Pings.
+    Ping,
+    /// Announcements.
+    Announce,
+}
+
+/// Where an answer goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reply {
+    /// The subject or queue that the asker named.
+    pub to: String,
+    /// What the asker knows the request by, echoed.
+    pub correlation: Option<String>,
+}
+
+/// Held until a message is dealt with. Dropped, it lets the server forget the message.
+#[derive(Debug)]
+pub struct Receipt {
+    number: u64,
+    done: Sender<u64>,
+}
+
+impl Receipt {
+    /// The receipt of message `number`; `done` hears of its end.
+    pub fn new(number: u64, done: Sender<u64>) -> Receipt {
+        Receipt { number, done }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        // An inbox that has ended has nothing to tell the server.
+        let _ = self.done.send(self.number);
+    }
+}
 
 /// A message that was received.
 #[derive(Debug)]
@@ -14,9 +83,13 @@ pub struct Delivery {
     /// Its body.
     pub body: Vec<u8>,
     /// Where the answer goes, if one is wanted.
-    pub reply: Option<String>,
+    pub reply: Option<Reply>,
     /// When it was taken out of the inbox.
     pub received: Instant,
+    /// Whether it was given to somebody before, who may have acted on it.
+    pub redelivered: bool,
+    /// To be held until it is answered, where the bus cares.
+    pub receipt: Option<Receipt>,
 }
 
 /// What an inbox has next.
@@ -26,15 +99,32 @@ pub enum Next {
     Delivery(Delivery),
     /// The waker was used: there is something else to do.
     Woken,
+    /// The server ended the subscriptions, but not the link; its words.
+    Ended(String),
     /// The link is lost, nothing more will come.
     Lost,
 }
 
+/// What to do with messages that waited where nobody listened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waiting {
+    /// They are taken.
+    Take,
+    /// They are dropped.
+    Discard,
+}
+
 /// Subscriptions on a link. Dropped, they end.
-pub trait Inbox: Send {
+pub trait Inbox {
     /// Subscribes to exactly `subjects`: what is new is added, what is no longer there is left.
-    /// What the server still sends for left subjects before it knows is given out too.
-    fn listen(&mut self, subjects: &[String], group: Option<&str>) -> Result<(), BusError>;
+    /// What the server still sends for left subjects before it knows is given out too. Tells how
+    /// many messages were discarded.
+    fn listen(
+        &mut self,
+        subjects: &[String],
+        group: Option<&str>,
+        waiting: Waiting,
+    ) -> Result<u64, BusError>;
 
     /// Waits for a message, for `waker`, or for the end.
     fn next(&mut self, waker: &Receiver<()>) -> Next;
@@ -43,23 +133,39 @@ pub trait Inbox: Send {
     fn try_next(&mut self) -> Option<Delivery>;
 
     /// Whether messages of subjects that were left may still come.
-    fn is_leaving(&self) -> bool;
+    fn is_leaving(&mut self) -> bool;
+
+    /// Waits until every receipt given out is back and the server told, or the link is lost.
+    fn settle(&mut self);
 }
+
+/// What may be done with an inbox while it is there.
+pub type Use<'a> = &'a mut dyn FnMut(&mut dyn Inbox);
 
 /// A connection to a bus.
 pub trait Link: Send + Sync + fmt::Display {
-    /// Hands a message over. It is on its way after the next [`Link::flush`]. Waits, within bounds,
-    /// when the server is slower than we are.
-    fn publish(&self, subject: &str, body: &[u8]) -> Result<(), BusError>;
+    /// Hands an event or announcement over. It is on its way after the next [`Link::flush`]. Waits,
+    /// within bounds, when the server is slower than we are; [`BusError::Busy`] says to come again
+    /// after [`Link::wait`]. Events get numbers on buses that tell what they have taken.
+    fn publish(&self, topic: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError>;
+
+    /// Up to which number the server has taken events.
+    fn taken(&self) -> u64;
+
+    /// Hands an answer over, as [`Link::publish`] does.
+    fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError>;
 
     /// Sends what was handed over, without waiting for it.
     fn flush(&self);
 
+    /// Waits until the server has taken more than it has, at most for `limit`.
+    fn wait(&self, limit: Duration);
+
     /// Waits until the server has taken what was handed over, at most for `limit`; whether it has.
     fn settle(&self, limit: Duration) -> bool;
 
-    /// A new set of subscriptions.
-    fn inbox(&self) -> Result<Box<dyn Inbox>, BusError>;
+    /// A new inbox for `topic`, there while `work` uses it, on the same thread.
+    fn with_inbox(&self, topic: Topic, work: Use<'_>) -> Result<(), BusError>;
 
     /// Whether the server answers; to be called now and then. A link that does not is lost by it.
     fn check(&self);

@@ -5,6 +5,7 @@
 //! | [`error`] | what goes wrong between us and the bus |
 //! | [`link`] | **the trait**: a connection, and an inbox of subscriptions on it |
 //! | [`nats`] | NATS behind the trait, with a folder for what it is made of |
+//! | [`rabbitmq`] | RabbitMQ behind the trait, likewise |
 //! | [`outlet`] | the link of the moment, for whoever publishes |
 //! | [`supervisor`] | the thread that connects, watches and replaces links |
 //!
@@ -14,8 +15,9 @@ pub mod error;
 pub mod link;
 pub mod nats;
 pub mod outlet;
+pub mod rabbitmq;
 pub mod supervisor;
 
 pub use error::BusError;
-pub use link::{Delivery, Inbox, Link, Next};
+pub use link::{Delivery, Inbox, Link, Loss, Next, Receipt, Reply, Terms, Topic, Use, Waiting};
 pub use outlet::Outlet;

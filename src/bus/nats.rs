@@ -31,7 +31,8 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use self::inbox::NatsInbox;
 use self::opening::{Greeting, address, greet, options};
-use super::{BusError, Inbox, Link};
+use super::link::Use;
+use super::{BusError, Link, Reply, Topic};
 use crate::config::BusServer;
 use crate::wire::subject::publishable;
 
@@ -167,14 +168,8 @@ impl NatsLink {
     }
 }
 
-impl fmt::Display for NatsLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.server)
-    }
-}
-
-impl Link for NatsLink {
-    fn publish(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
+impl NatsLink {
+    fn hand_over(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
         if !publishable(subject) {
             return Err(BusError::Subject(subject.to_owned()));
         }
@@ -186,12 +181,37 @@ impl Link for NatsLink {
         }
         self.shared.publish(subject, body)
     }
+}
+
+impl fmt::Display for NatsLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.server)
+    }
+}
+
+impl Link for NatsLink {
+    fn publish(&self, _: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
+        self.hand_over(subject, body).map(|()| None)
+    }
+
+    fn taken(&self) -> u64 {
+        // It has no numbers.
+        0
+    }
+
+    fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
+        self.hand_over(&reply.to, body)
+    }
 
     fn flush(&self) {
         // A kick that is waiting already does for this one too, but tells that the flusher waits.
         if self.shared.kick.try_send(()).is_err() {
             self.shared.poke();
         }
+    }
+
+    fn wait(&self, limit: Duration) {
+        self.shared.wait_for_progress(limit);
     }
 
     fn settle(&self, limit: Duration) -> bool {
@@ -208,12 +228,13 @@ impl Link for NatsLink {
         true
     }
 
-    fn inbox(&self) -> Result<Box<dyn Inbox>, BusError> {
+    fn with_inbox(&self, _: Topic, work: Use<'_>) -> Result<(), BusError> {
         if self.is_lost() {
             return Err(BusError::Lost);
         }
         let shared = Arc::clone(&self.shared);
-        Ok(Box::new(NatsInbox::new(shared, self.gone.clone())))
+        work(&mut NatsInbox::new(shared, self.gone.clone()));
+        Ok(())
     }
 
     fn check(&self) {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{BusError, Link};
+use super::{BusError, Link, Reply, Topic};
 
 /// Where messages leave. Clones are the same outlet.
 #[derive(Clone, Default)]
@@ -14,19 +14,25 @@ impl Outlet {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
-    /// The link of the moment. The lock is not held while it is used.
-    pub fn link(&self) -> Option<Arc<dyn Link>> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
-    }
-
-    /// Publishes and sends one message.
-    pub fn send(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
-        let link = self.link().ok_or(BusError::Lost)?;
-        link.publish(subject, body)?;
+    /// Publishes and sends an announcement.
+    pub fn announce(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
+        let link = self.link()?;
+        link.publish(Topic::Announce, subject, body)?;
         link.flush();
         Ok(())
+    }
+
+    /// Sends an answer.
+    pub fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
+        let link = self.link()?;
+        link.answer(reply, body)?;
+        link.flush();
+        Ok(())
+    }
+
+    /// The link of the moment. The lock is not held while it is used.
+    fn link(&self) -> Result<Arc<dyn Link>, BusError> {
+        let link = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        link.clone().ok_or(BusError::Lost)
     }
 }

@@ -8,13 +8,17 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, tick};
 
 use super::nats::NatsLink;
-use super::{BusError, Link};
+use super::rabbitmq::RabbitLink;
+use super::{BusError, Link, Terms};
 use crate::backoff::Backoff;
-use crate::config::BusServer;
+use crate::config::{BusKind, BusServer};
 
-/// Connects to `server`, under the name `name`. Blocks, in the worst case for ever.
-fn connect(server: &BusServer, name: &str) -> Result<Arc<dyn Link>, BusError> {
-    NatsLink::connect(server, name)
+/// Connects to `server`. Blocks, in the worst case for ever.
+fn connect(server: &BusServer, terms: &Terms) -> Result<Arc<dyn Link>, BusError> {
+    match server.bus {
+        BusKind::Nats => NatsLink::connect(server, &terms.name),
+        BusKind::RabbitMq => RabbitLink::connect(server, terms),
+    }
 }
 
 /// How long an attempt to connect to one server may take before it is given up.
@@ -38,8 +42,8 @@ pub enum Change {
 }
 
 /// Runs until `stop` is disconnected; `tell` hears of every change.
-pub fn run(servers: &[BusServer], name: &str, stop: &Receiver<()>, tell: impl Fn(Change)) {
-    let attempts = Attempts::new(name);
+pub fn run(servers: &[BusServer], terms: &Terms, stop: &Receiver<()>, tell: impl Fn(Change)) {
+    let attempts = Attempts::new(terms);
     let mut backoff = Backoff::new();
     let mut last_error = None;
     // In turn, beginning with the one after that which failed; a round of failures, then a wait.
@@ -122,15 +126,15 @@ type Outcome = Result<Arc<dyn Link>, BusError>;
 
 /// Attempts to connect, each in a thread of its own that can be done without.
 struct Attempts<'a> {
-    name: &'a str,
+    terms: &'a Terms,
     /// One message lies here per attempt that hangs; its thread takes it away when it ends.
     hanging: (Sender<()>, Receiver<()>),
 }
 
 impl<'a> Attempts<'a> {
-    fn new(name: &'a str) -> Attempts<'a> {
+    fn new(terms: &'a Terms) -> Attempts<'a> {
         Attempts {
-            name,
+            terms,
             hanging: bounded(HANGING),
         }
     }
@@ -142,12 +146,12 @@ impl<'a> Attempts<'a> {
         }
         let (outcome, result) = bounded(1);
         let hangs = BusError::Hangs(server.to_string());
-        let (server, name) = (server.clone(), self.name.to_owned());
+        let (server, terms) = (server.clone(), self.terms.clone());
         let done = Place(self.hanging.1.clone());
         let spawned = thread::Builder::new()
             .name("bus-connect".into())
             .spawn(move || {
-                let link = connect(&server, &name);
+                let link = connect(&server, &terms);
                 // Nobody waits any more if the attempt was given up: the link is dropped.
                 if let Err(late) = outcome.send(link)
                     && let Ok(link) = late.into_inner()
@@ -177,14 +181,21 @@ mod tests {
     fn an_attempt_that_hangs_is_given_up() {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let server = BusServer {
+            bus: BusKind::Nats,
             tls: false,
             host: "127.0.0.1".into(),
             port: silent.local_addr().unwrap().port(),
+            vhost: String::new(),
             username: None,
             password: None,
         };
         let (_running, stop) = bounded(0);
-        let attempts = Attempts::new("test");
+        let terms = Terms {
+            name: "test".into(),
+            window: 1,
+            losses: Arc::new(|_| {}),
+        };
+        let attempts = Attempts::new(&terms);
         let outcome = attempts.connect(&server, &stop).unwrap();
         assert!(outcome.is_err());
     }

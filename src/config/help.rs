@@ -11,8 +11,8 @@ const RIGHT: usize = 36;
 pub(super) fn help() -> String {
     let mut lines = vec!["Usage: ari-proxy [FLAGS]".to_owned(), String::new()];
     lines.extend(wrap(
-        "Connects the ARI of one Asterisk to a message bus (NATS), speaking the protocol of \
-         CyCoreSystems' ari-proxy. A flag overrides the environment, the environment overrides the \
+        "Connects the ARI of one Asterisk to a message bus (NATS or RabbitMQ), speaking the \
+         protocol of CyCoreSystems' ari-proxy. A flag overrides the environment, the environment overrides the \
          file, the file overrides the defaults. Empty environment variables count as not set.",
         WIDTH,
     ));

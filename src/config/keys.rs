@@ -146,11 +146,16 @@ keys! {
     REPLACED_PAUSE = "ari.replaced_pause", Kind::Duration, Fallback::Text("60s"),
         "how long to leave the application to the other process before reconnecting";
     BUS_URL = "messagebus.url", Kind::Servers, Fallback::Text("nats://localhost:4222"),
-        "the NATS servers: nats://[user:password@]host[:port] or tls://..., several with commas; \
+        "the bus: nats://[user:password@]host[:port], tls://..., \
+         amqp://[user:password@]host[:port][/vhost] or amqps://..., several servers with commas; \
          in Kubernetes NATS_SERVICE_HOST and NATS_SERVICE_PORT_CLIENT count when neither this nor \
          nats.url is set by flag or environment";
     PREFIX = "messagebus.prefix", Kind::Prefix, Fallback::Text("ari."),
         "what every subject begins with, final dot included";
+    STALE_CREATES = "messagebus.stale_creates", Kind::Choice(&["discard", "run"]),
+        Fallback::Text("discard"),
+        "RabbitMQ: what to do with create requests that waited in the shared queue while no proxy \
+         was there";
     NATS_URL = "nats.url", Kind::Servers, Fallback::Nothing,
         "older name of messagebus.url";
     WORKERS = "workers.count", Kind::Count { least: 1, most: 1024 }, Fallback::Text("16"),
@@ -240,6 +245,7 @@ mod tests {
     fn the_peers_names() {
         assert_eq!(APPLICATION.environment(), "ARI_APPLICATION");
         assert_eq!(BUS_URL.environment(), "MESSAGEBUS_URL");
+        assert_eq!(STALE_CREATES.environment(), "MESSAGEBUS_STALE_CREATES");
         assert_eq!(NATS_URL.environment(), "NATS_URL");
         assert_eq!(RESPONSE_TIMEOUT.environment(), "HTTP_RESPONSE_TIMEOUT");
         assert!(std::ptr::eq(

@@ -12,8 +12,11 @@ mod keys;
 mod layer;
 mod load;
 mod nearest;
+mod percent;
 mod reference;
+mod scheme;
 mod secret;
+mod server;
 mod servers;
 mod settings;
 mod source;
@@ -21,12 +24,14 @@ mod text;
 mod units;
 mod url;
 mod values;
+mod vhost;
 mod yaml;
 
 pub use error::ConfigError;
 pub use reference::reference_yaml;
+pub use scheme::BusKind;
 pub use secret::Secret;
-pub use servers::BusServer;
+pub use server::BusServer;
 pub use source::Source;
 
 use log::LevelFilter;
@@ -105,6 +110,18 @@ pub struct Bus {
     pub servers: Vec<BusServer>,
     /// What every subject begins with, usually with a final dot.
     pub prefix: String,
+    /// What to do with requests that waited in RabbitMQ for a proxy to come.
+    pub stale_creates: StaleCreates,
+}
+
+/// What to do with `create` requests that waited in RabbitMQ's shared queue while no proxy was
+/// there. NATS keeps none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaleCreates {
+    /// Do not carry them out: who asked has given up, and a call would ring for nobody.
+    Discard,
+    /// Carry them out.
+    Run,
 }
 
 /// The threads that carry requests to Asterisk.

@@ -1,204 +1,171 @@
 //! The bus' servers, from the list of URLs that the peer's clients and servers take.
 
-use super::secret::Secret;
-use super::url;
-use std::fmt;
+use super::scheme::{BusKind, Scheme};
+use super::server::{BusServer, server};
+use super::{url, vhost};
 
-/// The port of a NATS server whose URL names none.
-const DEFAULT_PORT: u16 = 4222;
-
-/// One server of the bus. `Display` and `Debug` show `nats://host:port`, never the credentials.
-#[derive(Clone, PartialEq, Eq)]
-pub struct BusServer {
-    /// Whether to speak TLS to it (`tls://`).
-    pub tls: bool,
-    /// Its name or address; an IPv6 address is without brackets.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// The user; without a password it is a token, so it is as secret as the password.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Secret>,
-}
-
-impl fmt::Display for BusServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let scheme = if self.tls { "tls" } else { "nats" };
-        if self.host.contains(':') {
-            write!(f, "{scheme}://[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{scheme}://{}:{}", self.host, self.port)
-        }
-    }
-}
-
-impl fmt::Debug for BusServer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// Reads a comma-separated list of `nats://` and `tls://` URLs. Those without a scheme take the
-/// first one's.
+/// Reads a comma-separated list of URLs of one bus. Those without a scheme take the first one's.
+///
+/// Those of RabbitMQ are mostly of one cluster: what has neither a scheme nor credentials takes the
+/// first one's credentials too, and what names no virtual host takes that of the last one that
+/// does, as in `amqp://user:password@host1,host2/vhost`. At NATS all of that is each server's own.
 pub(super) fn servers(text: &str) -> Result<Vec<BusServer>, String> {
-    let problem = |what: &str| format!("{:?} {what}", url::redact(text));
-    if text.chars().any(char::is_control) {
-        return Err(problem("contains a control character"));
+    list(text).map_err(|what| format!("{:?} {what}", url::redact(text)))
+}
+
+/// [`servers`], the error being what is wrong with the text, without it.
+fn list(text: &str) -> Result<Vec<BusServer>, String> {
+    if text.contains(char::is_control) {
+        return Err("contains a control character".to_owned());
     }
-    let mut first = None;
-    let mut servers = Vec::new();
+    let mut servers: Vec<BusServer> = Vec::new();
     for entry in text.split(',').map(str::trim) {
-        let (tls, rest) = match entry.split_once("://") {
-            Some((scheme, rest)) => (uses_tls(scheme).map_err(problem)?, rest),
-            None => (first.unwrap_or(false), entry),
+        let first = servers.first();
+        let inherited = first.map_or(Scheme::NATS, |first| Scheme::of(first.bus, first.tls));
+        let (own, rest) = match entry.split_once("://") {
+            Some((name, rest)) => (Some(Scheme::called(name)?), rest),
+            None => (None, entry),
         };
-        first = first.or(Some(tls));
-        servers.push(server(tls, rest).map_err(problem)?);
+        let scheme = own.unwrap_or(inherited);
+        let mut server = server(scheme, rest)?;
+        if let Some(first) = first {
+            if first.bus != scheme.bus {
+                return Err("has servers of both NATS and RabbitMQ; one proxy uses one".to_owned());
+            }
+            if own.is_none() && scheme.bus == BusKind::RabbitMq && server.username.is_none() {
+                server.username.clone_from(&first.username);
+                server.password.clone_from(&first.password);
+            }
+        }
+        servers.push(server);
+    }
+    let mut named = servers.iter().rev().map(|server| &server.vhost);
+    let vhost = match named.find(|vhost| !vhost.is_empty()) {
+        Some(vhost) => vhost.clone(),
+        None => vhost::DEFAULT.to_owned(),
+    };
+    for server in &mut servers {
+        if server.bus == BusKind::RabbitMq && server.vhost.is_empty() {
+            server.vhost.clone_from(&vhost);
+        }
     }
     Ok(servers)
 }
 
-/// Which buses there are, and whether the scheme's connections are encrypted.
-fn uses_tls(scheme: &str) -> Result<bool, &'static str> {
-    match scheme.to_ascii_lowercase().as_str() {
-        "nats" => Ok(false),
-        "tls" => Ok(true),
-        "amqp" | "amqps" => Err(
-            "is a URL of RabbitMQ, which this version does not support yet; use nats:// or tls://",
-        ),
-        _ => Err("is not a nats:// or tls:// URL"),
-    }
-}
-
-/// The server of a URL without its scheme.
-fn server(tls: bool, rest: &str) -> Result<BusServer, &'static str> {
-    let (credentials, address) = match rest.rsplit_once('@') {
-        Some((credentials, address)) => (Some(credentials), address),
-        None => (None, rest),
-    };
-    let address = address.strip_suffix('/').unwrap_or(address);
-    if address.contains(['/', '?', '#']) {
-        return Err("has something after host and port, which a NATS server cannot have");
-    }
-    let (host, port) = url::host_and_port(address)?;
-    let (username, password) = match credentials.map(|c| c.split_once(':').ok_or(c)) {
-        None => (None, None),
-        Some(Ok((username, password))) => (Some(username), Some(password)),
-        Some(Err(token)) => (Some(token), None),
-    };
-    if username.is_some_and(str::is_empty) {
-        return Err("has an empty user name");
-    }
-    Ok(BusServer {
-        tls,
-        host: host.to_owned(),
-        port: port.unwrap_or(DEFAULT_PORT),
-        username: username.map(decode).transpose()?,
-        password: password.map(decode).transpose()?.map(Secret::new),
-    })
-}
-
-/// Undoes percent encoding.
-fn decode(text: &str) -> Result<String, &'static str> {
-    const BAD: &str =
-        "has credentials with a % that is not followed by two digits (a % is written %25)";
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        if *byte != b'%' {
-            bytes.push(*byte);
-            continue;
-        }
-        let [high, low, after @ ..] = rest else {
-            return Err(BAD);
-        };
-        let digit = |b: u8| char::from(b).to_digit(16).ok_or(BAD);
-        let value = digit(*high)? * 16 + digit(*low)?;
-        bytes.push(u8::try_from(value).map_err(|_| BAD)?);
-        rest = after;
-    }
-    match String::from_utf8(bytes) {
-        Ok(text) if !text.chars().any(char::is_control) => Ok(text),
-        _ => Err("has credentials that are not text"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::secret::Secret;
     use super::*;
 
-    fn plain(tls: bool, host: &str, port: u16) -> BusServer {
-        BusServer {
-            tls,
-            host: host.to_owned(),
-            port,
-            username: None,
-            password: None,
-        }
-    }
-
-    #[test]
-    fn single_servers() {
-        for (text, server) in [
-            ("nats://localhost:4222", plain(false, "localhost", 4222)),
-            ("nats://10.0.0.1", plain(false, "10.0.0.1", 4222)),
-            ("TLS://h:1/", plain(true, "h", 1)),
-            ("h", plain(false, "h", 4222)),
-            ("h:5", plain(false, "h", 5)),
-            ("nats://[::1]:5", plain(false, "::1", 5)),
-            ("nats://[fd00::1]", plain(false, "fd00::1", 4222)),
-        ] {
-            assert_eq!(servers(text), Ok(vec![server]), "{text}");
-        }
+    /// `server user password` of each, or the error.
+    fn logins(text: &str) -> Result<Vec<String>, String> {
+        let login = |server: BusServer| {
+            let password = server.password.as_ref().map(Secret::expose);
+            let user = server.username.as_deref();
+            format!(
+                "{server} {} {}",
+                user.unwrap_or("-"),
+                password.unwrap_or("-")
+            )
+        };
+        servers(text).map(|servers| servers.into_iter().map(login).collect())
     }
 
     #[test]
     fn lists_take_the_scheme_of_the_first() {
-        let list = servers("tls://u:p@h1:4222, h2:4223,nats://h3").unwrap();
-        let shown: Vec<_> = list.iter().map(BusServer::to_string).collect();
-        assert_eq!(shown, ["tls://h1:4222", "tls://h2:4223", "nats://h3:4222"]);
-        assert_eq!(list[0].username.as_deref(), Some("u"));
-        assert_eq!(list[1].username, None, "credentials are each server's own");
-    }
-
-    #[test]
-    fn credentials_are_decoded_and_not_shown() {
-        let list = servers("nats://a%40b:p%3Aw%20%C3%BC:x@h,t%25ken@h2,u:@[::1]").unwrap();
-        let of = |i: usize| {
-            let server: &BusServer = &list[i];
-            (
-                server.username.as_deref(),
-                server.password.as_ref().map(Secret::expose),
-            )
-        };
-        assert_eq!(of(0), (Some("a@b"), Some("p:w ü:x")));
-        assert_eq!(of(1), (Some("t%ken"), None));
-        assert_eq!(of(2), (Some("u"), Some("")));
         assert_eq!(
-            format!("{list:?}"),
-            "[nats://h:4222, nats://h2:4222, nats://[::1]:4222]"
+            logins("tls://u:p@h1:4222, h2:4223,nats://h3,h4").unwrap(),
+            [
+                "tls://h1:4222 u p",
+                "tls://h2:4223 - -",
+                "nats://h3:4222 - -",
+                "tls://h4:4222 - -",
+            ],
+            "credentials are each server's own"
         );
     }
 
     #[test]
+    fn lists_of_rabbitmq() {
+        for (text, list) in [
+            (
+                "amqp://u:p@h1:1,h2:2/v",
+                &["amqp://h1:1/v u p", "amqp://h2:2/v u p"][..],
+            ),
+            (
+                "amqp://u:p@h1/v,amqp://u:p@h2/v",
+                &["amqp://h1:5672/v u p", "amqp://h2:5672/v u p"],
+            ),
+            (
+                "amqps://u:p@h1/v?heartbeat=10, h2, w:q@h3",
+                &[
+                    "amqps://h1:5671/v u p",
+                    "amqps://h2:5671/v u p",
+                    "amqps://h3:5671/v w q",
+                ],
+            ),
+            (
+                "amqp://u:p@h1,h2/%2F,h3/b?channel_max=1,h4/",
+                &[
+                    "amqp://h1:5672/b u p",
+                    "amqp://h2:5672 u p",
+                    "amqp://h3:5672/b u p",
+                    "amqp://h4:5672/b u p",
+                ],
+            ),
+            (
+                "amqp://u:p@h1,amqps://h2,h3/",
+                &[
+                    "amqp://h1:5672 u p",
+                    "amqps://h2:5671 - -",
+                    "amqp://h3:5672 u p",
+                ],
+            ),
+            (
+                "amqp://h1,u:p@h2,h3",
+                &[
+                    "amqp://h1:5672 - -",
+                    "amqp://h2:5672 u p",
+                    "amqp://h3:5672 - -",
+                ],
+            ),
+        ] {
+            assert_eq!(logins(text).unwrap(), list, "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded_and_not_shown() {
+        for (text, list) in [
+            (
+                "nats://a%40b:p%3Aw%20%C3%BC:x@h,t%25ken@h2,u:@[::1]",
+                &[
+                    "nats://h:4222 a@b p:w ü:x",
+                    "nats://h2:4222 t%ken -",
+                    "nats://[::1]:4222 u ",
+                ][..],
+            ),
+            (
+                "amqp://a%40b:p%2Fw%3F:x@h,u:@h2",
+                &["amqp://h:5672 a@b p/w?:x", "amqp://h2:5672 u "],
+            ),
+        ] {
+            assert_eq!(logins(text).unwrap(), list, "{text}");
+        }
+    }
+
+    #[test]
     fn what_is_refused() {
+        let unknown = "is not a nats://, tls://, amqp:// or amqps:// URL";
+        let mixed = "has servers of both NATS and RabbitMQ";
         for (bad, said) in [
             ("", "has no host"),
             ("nats://", "has no host"),
             ("nats://h,", "has no host"),
             ("nats://h,,h2", "has no host"),
-            ("http://h", "is not a nats:// or tls:// URL"),
-            ("nats://h,ws://h2", "is not a nats:// or tls:// URL"),
-            (
-                "amqp://h",
-                "RabbitMQ, which this version does not support yet",
-            ),
-            (
-                "amqps://u:secret@h",
-                "RabbitMQ, which this version does not support yet",
-            ),
+            ("http://h", unknown),
+            ("nats://h,ws://h2", unknown),
+            ("amqp://h,amq://h2", unknown),
             ("nats://h:0", "has a port"),
             ("nats://h:70000", "has a port"),
             ("nats://u:secret", "has a port"),
@@ -213,6 +180,22 @@ mod tests {
             ("nats://u:secret%ff@h", "not text"),
             ("nats://u:secret%0a@h", "not text"),
             ("nats://h\n", "control character"),
+            ("nats://h,amqp://h2", mixed),
+            ("amqps://u:secret@h,tls://h2", mixed),
+            ("h,amqp://h2", mixed),
+            ("amqp://", "has no host"),
+            ("amqp:///v", "has no host"),
+            ("amqp://h/v,", "has no host"),
+            ("amqp://h:0/v", "has a port"),
+            ("amqp://u:secret", "has a port"),
+            ("amqp://u:se/secret@h", "has an @ after a /, ? or #"),
+            ("amqp://secret@h", "has a user but no password"),
+            ("amqp://u:p@h,secret@h2", "has a user but no password"),
+            ("amqp://:secret@h", "has an empty user name"),
+            ("amqp://u:secret%00@h", "not text"),
+            ("amqp://h/%zz", "has a % in its vhost"),
+            ("amqp://h/v,h2?verify=x", "has the parameter verify"),
+            ("amqp://h?password=secret", "has the parameter password"),
         ] {
             let error = servers(bad).unwrap_err();
             assert!(error.contains(said), "{bad:?}: {error}");

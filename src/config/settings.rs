@@ -4,9 +4,9 @@ use super::error::ConfigError;
 use super::keys::{self, Fallback, Key};
 use super::layer::Layer;
 use super::secret::Secret;
-use super::servers::{self, BusServer};
+use super::server::BusServer;
 use super::source::Source;
-use super::{text, units, url};
+use super::{servers, text, units, url};
 use log::LevelFilter;
 use std::time::Duration;
 

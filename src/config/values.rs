@@ -2,7 +2,7 @@
 
 use super::error::ConfigError;
 use super::settings::Settings;
-use super::{Ari, Bus, Config, Events, Http, OnReplaced, Workers, keys};
+use super::{Ari, Bus, Config, Events, Http, OnReplaced, StaleCreates, Workers, keys};
 
 /// Takes every key, in the order of the table.
 pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
@@ -21,6 +21,9 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
     let bus = Bus {
         servers: from.servers(&keys::BUS_URL)?,
         prefix: from.prefix(&keys::PREFIX)?,
+        stale_creates: from.choice(&keys::STALE_CREATES, stale_creates, |choice| {
+            format!("{choice:?}").to_ascii_lowercase()
+        })?,
     };
     let workers = Workers {
         count: from.count(&keys::WORKERS)?,
@@ -63,6 +66,14 @@ fn on_replaced(word: &str) -> Option<OnReplaced> {
     }
 }
 
+fn stale_creates(word: &str) -> Option<StaleCreates> {
+    match word {
+        "discard" => Some(StaleCreates::Discard),
+        "run" => Some(StaleCreates::Run),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::Secret;
@@ -94,6 +105,7 @@ mod tests {
             "[nats://localhost:4222]"
         );
         assert_eq!(config.bus.prefix, "ari.");
+        assert_eq!(config.bus.stale_creates, StaleCreates::Discard);
         assert_eq!(
             config.workers,
             Workers {
@@ -198,8 +210,12 @@ mod tests {
                 "ari.replaced_pause: \"0\" is not a duration",
             ),
             (
-                "--messagebus.url=amqp://u:secret@x",
-                "messagebus.url: \"amqp://***@x\" is a URL of RabbitMQ",
+                "--messagebus.url=amqp://u:secret@x?verify=secret",
+                "messagebus.url: \"amqp://***@x?***\" has the parameter verify, which",
+            ),
+            (
+                "--messagebus.stale_creates=keep",
+                "messagebus.stale_creates: \"keep\" is not discard or run (from flag",
             ),
             (
                 "--nats.url=nats://u:secret@x:y",
@@ -268,13 +284,18 @@ mod tests {
         assert_eq!(config.ari.http_url, "https://h/ari");
         assert_eq!(config.ari.asterisk_id.as_deref(), Some("00:01"));
         let config = loaded(
-            &["--ari.asterisk_id=", "--ari.on_replaced=exit"],
+            &[
+                "--ari.asterisk_id=",
+                "--ari.on_replaced=exit",
+                "--messagebus.stale_creates=run",
+            ],
             &[],
             Some(file),
         )
         .unwrap();
         assert_eq!(config.ari.asterisk_id, None);
         assert_eq!(config.ari.on_replaced, OnReplaced::Exit);
+        assert_eq!(config.bus.stale_creates, StaleCreates::Run);
     }
 
     #[test]
@@ -290,6 +311,7 @@ mod tests {
             "ari.password = *** (from flag --ari.password)",
             "ari.asterisk_id = not set (from default)",
             "ari.on_replaced = reconnect (from default)",
+            "messagebus.stale_creates = discard (from default)",
             "nats.url = tls://h:4222,nats://h2:4222 (from flag --nats.url)",
             "http.connect_timeout = 500ms (from environment HTTP_CONNECT_TIMEOUT)",
             "events.max_bytes = 67108864 (from default)",
@@ -300,6 +322,12 @@ mod tests {
         }
         // The older name stands in for the newer.
         assert_eq!(lines.len(), keys::TABLE.len() - 1);
+        assert!(!lines.concat().contains("secret"));
+        let rabbit = [("NATS_URL", "amqp://u:secret@h1,h2/a%20b?heartbeat=1")];
+        let lines = loaded(&[], &rabbit, None).unwrap().describe();
+        let line =
+            "nats.url = amqp://h1:5672/a%20b,amqp://h2:5672/a%20b (from environment NATS_URL)";
+        assert!(lines.iter().any(|l| l == line), "{lines:#?}");
         assert!(!lines.concat().contains("secret"));
     }
 }

@@ -53,7 +53,7 @@ impl Announcer {
         let body = announcement(&self.standing.place(&origin));
         match self
             .outlet
-            .send(&self.standing.subjects().announce(), &body)
+            .announce(&self.standing.subjects().announce(), &body)
         {
             Ok(()) => self.counters.announcements.add(),
             Err(error) => log::debug!("not announced: {error}"),

@@ -1,9 +1,9 @@
-//! How answers leave: published to the reply subject over the link of the moment.
+//! How answers leave: published to where the asker said, over the link of the moment.
 
 use std::sync::Arc;
 
 use super::counters::Counters;
-use crate::bus::{BusError, Outlet};
+use crate::bus::{BusError, Outlet, Reply};
 use crate::wire::response;
 
 /// Publishes answers.
@@ -20,19 +20,19 @@ impl Answers {
     }
 
     /// Answers the error `text`.
-    pub fn error(&self, reply: Option<&str>, text: &str) {
+    pub fn error(&self, reply: Option<&Reply>, text: &str) {
         self.send(reply, &response::error(text));
     }
 
     /// Publishes `body` to `reply`, if an answer is wanted.
-    pub fn send(&self, reply: Option<&str>, body: &[u8]) {
+    pub fn send(&self, reply: Option<&Reply>, body: &[u8]) {
         let Some(reply) = reply else {
             return;
         };
-        let sent = match self.outlet.send(reply, body) {
+        let sent = match self.outlet.answer(reply, body) {
             Err(error @ BusError::TooLarge { .. }) => {
                 let text = format!("the answer cannot be sent: {error}");
-                self.outlet.send(reply, &response::error(&text))
+                self.outlet.answer(reply, &response::error(&text))
             }
             sent => sent,
         };

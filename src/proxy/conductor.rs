@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::standing::Standing;
 use super::{publisher, subscriptions};
@@ -26,6 +26,8 @@ pub enum Event {
     Asterisk(AsteriskChange),
     /// A class listens as the order of this number says.
     Listening(Class, u64),
+    /// The bus does not let a class listen as the order of this number says. It tries again.
+    Refused(Class, u64),
     /// On the link of this number, all that waited is published.
     BacklogSent(u64),
     /// A thread panicked.
@@ -116,6 +118,10 @@ pub struct State {
     serves_then: bool,
     /// Classes that have not carried it out yet.
     awaited: Vec<Class>,
+    /// Classes that the bus does not let carry it out.
+    refused: Vec<Class>,
+    /// When the last link was lost.
+    lost: Option<Instant>,
     /// What to do when they have.
     then: Option<Then>,
 }
@@ -146,6 +152,7 @@ impl Conductor {
                     self.state.then = None;
                     self.state.released = 0;
                     self.state.backlog_sent = false;
+                    self.state.lost = Some(Instant::now());
                     self.announce(false);
                     self.outlet.set(None);
                 }
@@ -156,7 +163,8 @@ impl Conductor {
                     return End::Replaced;
                 }
                 Event::Asterisk(_) => self.listen(None, Then::Announce),
-                Event::Listening(class, order) => self.listening(class, order),
+                Event::Listening(class, order) => self.listening(class, order, true),
+                Event::Refused(class, order) => self.listening(class, order, false),
                 // A link that came after that one has its own turn.
                 Event::BacklogSent(order) if order == self.state.released => {
                     self.state.backlog_sent = true;
@@ -188,6 +196,7 @@ impl Conductor {
             self.announce(false);
         }
         self.state.awaited.clear();
+        self.state.refused.clear();
         for listener in &self.listeners {
             let subjects = if listener.class == Class::Create && !up {
                 Vec::new()
@@ -207,26 +216,38 @@ impl Conductor {
         }
     }
 
-    fn listening(&mut self, class: Class, order: u64) {
+    /// A class has carried out an order, or the bus does not let it for now. What the bus refuses of one
+    /// class must not keep the others, or events, from it; but the proxy is not announced.
+    fn listening(&mut self, class: Class, order: u64, listens: bool) {
         if order != self.state.order {
             return;
         }
-        self.state.awaited.retain(|awaited| *awaited != class);
-        if !self.state.awaited.is_empty() {
+        let state = &mut self.state;
+        state.awaited.retain(|awaited| *awaited != class);
+        state.refused.retain(|refused| *refused != class);
+        if !listens {
+            state.refused.push(class);
+        }
+        if !state.awaited.is_empty() {
             return;
         }
-        self.state.serves = self.state.serves_then;
+        let served = state.serves;
+        state.serves = state.serves_then && state.refused.is_empty();
         match self.state.then.take() {
             Some(Then::Release) => {
                 if let Some(link) = &self.state.link {
                     self.state.released = self.state.order;
-                    let order = publisher::Order::Link(self.state.order, Arc::clone(link));
+                    let lost = self.state.lost.take();
+                    let away = lost.map_or(Duration::ZERO, |lost| lost.elapsed());
+                    let order = publisher::Order::Link(self.state.order, Arc::clone(link), away);
                     // The publisher outlives the conductor, or its panic is heard of.
                     let _ = self.publisher.send(order);
                 }
             }
-            Some(Then::Announce) => self.announce(self.state.serves && self.state.backlog_sent),
-            None => {}
+            None if served == self.state.serves => {}
+            Some(Then::Announce) | None => {
+                self.announce(self.state.serves && self.state.backlog_sent);
+            }
         }
     }
 
@@ -240,11 +261,16 @@ impl Conductor {
         }
     }
 
-    /// Has every class leave and hand over what has come.
-    pub fn leave(&self) {
+    /// Has every class leave and hand over what has come; waits for that, but not beyond
+    /// `deadline`.
+    pub fn leave(&self, deadline: Instant) {
+        let (given, all_given) = bounded(0);
         for listener in &self.listeners {
-            listener.order(subscriptions::Order::Finish);
+            listener.order(subscriptions::Order::Finish(given.clone()));
         }
+        drop(given);
+        // Nobody sends: it is disconnected when the last has let go, or the time is up.
+        let _ = all_given.recv_deadline(deadline);
     }
 
     /// Waits until the bus has taken everything, but not beyond `deadline`.

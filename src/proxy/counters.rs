@@ -13,6 +13,11 @@ impl Counter {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts `more`.
+    pub fn add_all(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
     /// The count.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -53,6 +58,8 @@ counters! {
     events,
     /// Events published.
     events_published,
+    /// Messages with events published again on a new link, as the last may not have delivered them.
+    events_published_again,
     /// Events published for a dialog.
     dialog_events_published,
     /// Events dropped because more waited for the bus than may.
@@ -73,9 +80,13 @@ counters! {
     requests_expired,
     /// Requests answered that the ARI connection is down.
     requests_down,
+    /// Requests refused because they had been given to a proxy before.
+    requests_redelivered,
+    /// Requests dropped because they had waited where no proxy was.
+    requests_stale,
     /// Requests that could not be read and brought no reply subject.
     requests_unanswerable,
-    /// Answers that could not be published.
+    /// Answers that could not be published, or that nobody was there to take.
     answers_lost,
     /// Announcements published.
     announcements,

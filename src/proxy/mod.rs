@@ -7,6 +7,7 @@
 //! | [`buffer`] | | events between ingest and publisher |
 //! | [`publisher`] | `publisher` | events to the bus |
 //! | [`subscriptions`] | `sub-get`, `sub-data`, `sub-command`, `sub-create`, `sub-ping` | requests from the bus |
+//! | [`sent`] | | events that may be lost with their link |
 //! | [`queue`] | | requests between subscriptions and workers |
 //! | [`workers`] | `worker-0`…, `expiry` | REST calls and answers |
 //! | [`answers`] | | how answers leave |
@@ -26,6 +27,7 @@ pub mod dialogs;
 pub mod ingest;
 pub mod publisher;
 pub mod queue;
+pub mod sent;
 pub mod standing;
 pub mod subscriptions;
 pub mod team;
@@ -33,7 +35,7 @@ pub mod watch;
 pub mod workers;
 
 use std::io;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -42,8 +44,8 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use crate::ari::Credentials;
 use crate::ari::rest::{Limits, Rest};
 use crate::ari::websocket::Cutter;
-use crate::bus::{Outlet, supervisor};
-use crate::config::Config;
+use crate::bus::{Loss, Outlet, Terms, supervisor};
+use crate::config::{Config, StaleCreates};
 use crate::logging::Occasionally;
 use crate::wire::subject::{Class, Subjects};
 use answers::Answers;
@@ -61,13 +63,18 @@ mod ending {
     pub(super) const LEAVE: Duration = Duration::from_millis(1200);
     /// Finishing the requests in hand.
     pub(super) const REQUESTS: Duration = Duration::from_millis(3000);
+    /// Telling the bus which requests are answered.
+    pub(super) const ANSWERS: Duration = Duration::from_millis(3300);
     /// Leaving Asterisk.
-    pub(super) const ASTERISK: Duration = Duration::from_millis(3300);
+    pub(super) const ASTERISK: Duration = Duration::from_millis(3400);
     /// Publishing the events that wait.
     pub(super) const EVENTS: Duration = Duration::from_millis(3900);
     /// Waiting until the bus has taken everything.
     pub(super) const SETTLE: Duration = Duration::from_millis(4500);
 }
+
+/// How many requests more than workers and queue hold a bus may have given out.
+const OVERFLOW: usize = 64;
 
 /// A running proxy.
 pub struct Proxy {
@@ -75,6 +82,7 @@ pub struct Proxy {
     events: Sender<Event>,
     counters: Arc<Counters>,
     buffer: Arc<buffer::Buffer>,
+    held: Arc<AtomicUsize>,
     queue: Arc<queue::Queue>,
     in_hand: Arc<workers::InHand>,
     answers: Answers,
@@ -146,12 +154,14 @@ impl Proxy {
         workers.spawn("expiry", move || worker.expire())?;
 
         let publisher = Team::new(&tell);
+        let held = Arc::new(AtomicUsize::new(0));
         let publishing = publisher::Publisher {
             buffer: Arc::clone(&buffer),
             dialogs: Arc::clone(&dialogs),
             standing: Arc::clone(&standing),
             counters: Arc::clone(&counters),
             longest: config.events.max_age,
+            held: Arc::clone(&held),
             orders: publisher_orders,
             tell: tell.clone(),
         };
@@ -159,6 +169,8 @@ impl Proxy {
 
         let subscriptions = Team::new(&tell);
         let mut listeners = Vec::new();
+        let stale =
+            (config.bus.stale_creates == StaleCreates::Discard).then_some(config.workers.max_wait);
         for class in Class::ALL {
             let (orders, order) = unbounded();
             let (waker, woken) = bounded(1);
@@ -169,6 +181,7 @@ impl Proxy {
                 answers: answers.clone(),
                 counters: Arc::clone(&counters),
                 announce: announce.clone(),
+                stale: stale.filter(|_| class.group().is_some()),
                 orders: order,
                 waker: woken,
                 tell: tell.clone(),
@@ -214,10 +227,10 @@ impl Proxy {
 
         let bus = Team::new(&tell);
         let servers = config.bus.servers.clone();
-        let name = format!("ari-proxy {}", config.ari.application);
+        let terms = terms(config, &counters);
         let changed = tell.clone();
         bus.spawn("bus-link", move || {
-            supervisor::run(&servers, &name, &bus_stopped, |change| {
+            supervisor::run(&servers, &terms, &bus_stopped, |change| {
                 // The conductor outlives the supervisor.
                 let _ = changed.send(Event::Bus(change));
             });
@@ -239,6 +252,7 @@ impl Proxy {
             events: tell,
             counters,
             buffer,
+            held,
             queue,
             in_hand,
             answers,
@@ -269,13 +283,13 @@ impl Proxy {
         let end = self.conductor.run();
         let began = Instant::now();
         log::info!("stopping: leaving the bus, finishing requests");
-        self.conductor.leave();
-        self.subscriptions.wait(began + ending::LEAVE);
+        self.conductor.leave(began + ending::LEAVE);
         self.queue.close();
         if !self.workers.wait(began + ending::REQUESTS) {
             let abandoned = self.in_hand.abandon(&self.answers);
             log::warn!("{abandoned} requests that Asterisk does not answer are left behind");
         }
+        self.subscriptions.wait(began + ending::ANSWERS);
         drop(self.stop_asterisk);
         if let Some(cutter) = &*self.cutter.lock().unwrap_or_else(PoisonError::into_inner) {
             cutter.cut();
@@ -286,12 +300,26 @@ impl Proxy {
         self.conductor.settle(began + ending::SETTLE);
         drop(self.stop_bus);
         self.bus.wait(began + ending::SETTLE);
-        let waiting = self.buffer.receiver().len();
+        let waiting = self.buffer.receiver().len() + self.held.load(Ordering::Relaxed);
         if waiting > 0 {
             log::warn!("{waiting} events are lost: there was no bus to take them");
         }
         log::info!("stopped; {}", self.counters);
         end
+    }
+}
+
+/// The window is what workers and queue hold, and some more, so that what is too much is told so.
+fn terms(config: &Config, counters: &Arc<Counters>) -> Terms {
+    let window = config.workers.count + config.workers.queue + OVERFLOW;
+    let counters = Arc::clone(counters);
+    Terms {
+        name: format!("ari-proxy {}", config.ari.application),
+        window: u16::try_from(window).unwrap_or(u16::MAX),
+        losses: Arc::new(move |loss| match loss {
+            Loss::Event => counters.events_refused.add(),
+            Loss::Answer => counters.answers_lost.add(),
+        }),
     }
 }
 

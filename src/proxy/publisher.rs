@@ -1,7 +1,10 @@
 //! The publisher: the one thread that publishes events. In order, each once, on the event subject
-//! and then on the subject of every dialog that it touches.
+//! and then on the subject of every dialog that it touches. What a lost link may not have delivered
+//! is published again on the next, before all else, on buses that can tell what that is.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, never, select};
@@ -10,8 +13,10 @@ use super::buffer::{Buffer, Event};
 use super::conductor;
 use super::counters::Counters;
 use super::dialogs::Dialogs;
+use super::sent::{Message, Sent};
 use super::standing::Standing;
-use crate::bus::{BusError, Link};
+use crate::ari::websocket::Frame;
+use crate::bus::{BusError, Link, Topic};
 use crate::logging::Occasionally;
 use crate::wire::event::{Touched, with_dialog};
 use crate::wire::kind::Entity;
@@ -22,10 +27,14 @@ const BATCH: usize = 32;
 /// How many events are published before orders are looked at.
 const ROUND: usize = 1024;
 
+/// How long a link that takes nothing is waited for before orders are looked at.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// What the conductor tells the publisher.
 pub enum Order {
-    /// Publish on this link, its number told back when all that waited is sent.
-    Link(u64, Arc<dyn Link>),
+    /// Publish on this link, its number told back when all that waited is sent. There was none for
+    /// the time given.
+    Link(u64, Arc<dyn Link>, Duration),
     /// Publish what is left, then end.
     Finish,
 }
@@ -42,6 +51,8 @@ pub struct Publisher {
     pub counters: Arc<Counters>,
     /// How long an event may have waited.
     pub longest: Duration,
+    /// How many messages it has taken and not handed over.
+    pub held: Arc<AtomicUsize>,
     /// What to do.
     pub orders: Receiver<Order>,
     /// Who hears that all that waited is sent.
@@ -58,85 +69,141 @@ struct Outgoing {
     ended: Option<(Entity, String)>,
 }
 
+/// What the publisher is at.
+#[derive(Default)]
+struct Desk {
+    link: Option<Arc<dyn Link>>,
+    /// Whether the link may be published to.
+    usable: bool,
+    /// What was handed to the link.
+    sent: Sent,
+    /// What comes before all else.
+    again: VecDeque<Message>,
+    outgoing: Option<Outgoing>,
+    /// The number of the link, and how many of the messages that waited for it are left; none once
+    /// that is told.
+    backlog: Option<(u64, usize)>,
+    refused: Occasionally,
+}
+
 impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut link: Option<(u64, Arc<dyn Link>)> = None;
-        let mut outgoing: Option<Outgoing> = None;
-        // How many of the events that waited for the link are left; none once it is told.
-        let mut backlog: Option<usize> = None;
+        let mut desk = Desk::default();
         let mut finishing = false;
-        let refused = Occasionally::new();
         let nothing = never();
         loop {
-            if let Some((number, current)) = &link {
-                let published = self.publish_waiting(&**current, &mut outgoing, &refused);
-                match (published, &mut backlog) {
-                    (Ok(count), Some(left)) => {
-                        *left = left.saturating_sub(count);
-                        if *left == 0 {
-                            backlog = None;
-                            let _ = self.tell.send(conductor::Event::BacklogSent(*number));
-                        }
+            let published = self.publish_waiting(&mut desk);
+            self.held.store(desk.held(), Ordering::Relaxed);
+            match published {
+                Err(BusError::Busy) => {
+                    if let Some(link) = &desk.link {
+                        link.wait(PATIENCE);
                     }
-                    (Ok(_), None) => {}
-                    (Err(_), _) => link = None,
                 }
+                Err(_) => desk.usable = false,
+                Ok(()) => {}
             }
-            if finishing && (link.is_none() || self.buffer.receiver().is_empty()) {
+            let waiting = desk.held() > 0 || !self.buffer.receiver().is_empty();
+            if finishing && !(desk.usable && waiting) {
                 return;
             }
-            let events = if link.is_some() {
-                self.buffer.receiver()
-            } else {
-                &nothing
+            if desk.usable && desk.held() > 0 {
+                if let Ok(order) = self.orders.try_recv() {
+                    finishing |= self.carry_out(order, &mut desk);
+                }
+                continue;
+            }
+            let events = match desk.usable {
+                true => self.buffer.receiver(),
+                false => &nothing,
             };
             select! {
-                recv(self.orders) -> order => match order {
-                    Ok(Order::Link(number, new)) => {
-                        link = Some((number, new));
-                        let held = usize::from(outgoing.is_some());
-                        backlog = Some(self.buffer.receiver().len() + held);
-                    }
-                    Ok(Order::Finish) | Err(_) => finishing = true,
-                },
+                recv(self.orders) -> order => {
+                    finishing |= self.carry_out(order.unwrap_or(Order::Finish), &mut desk);
+                }
                 recv(events) -> event => {
-                    outgoing = event.ok().map(|event| self.take(event));
+                    desk.outgoing = event.ok().map(|event| self.take(event));
                 }
             }
         }
     }
 
-    /// Publishes what waits, a round of it, so that orders are looked at now and then; how many
-    /// events it was.
-    fn publish_waiting(
-        &self,
-        link: &dyn Link,
-        outgoing: &mut Option<Outgoing>,
-        refused: &Occasionally,
-    ) -> Result<usize, BusError> {
-        let mut count = 0;
-        while count < ROUND {
-            if outgoing.is_none() {
-                *outgoing = self
-                    .buffer
-                    .receiver()
-                    .try_recv()
-                    .ok()
-                    .map(|event| self.take(event));
-            }
-            let Some(event) = outgoing else {
+    /// Carries an order out; whether it is to finish.
+    fn carry_out(&self, order: Order, desk: &mut Desk) -> bool {
+        let Order::Link(number, link, away) = order else {
+            return true;
+        };
+        if let Some(lost) = desk.link.replace(link.clone()) {
+            let same = lost.to_string() == link.to_string();
+            let mut again = VecDeque::from(desk.sent.to_repeat(lost.taken(), away, same));
+            self.counters
+                .events_published_again
+                .add_all(again.len() as u64);
+            again.append(&mut desk.again);
+            desk.again = again;
+        }
+        desk.usable = true;
+        desk.backlog = Some((number, self.buffer.receiver().len() + desk.held()));
+        false
+    }
+
+    /// Publishes what waits, a round of it, so that orders are looked at now and then.
+    fn publish_waiting(&self, desk: &mut Desk) -> Result<(), BusError> {
+        let Some(link) = desk.link.clone().filter(|_| desk.usable) else {
+            return Ok(());
+        };
+        for count in 1..=ROUND {
+            if !self.publish_next(&*link, desk)? {
                 break;
-            };
-            self.publish(link, event, refused)?;
-            *outgoing = None;
-            count += 1;
+            }
             if count % BATCH == 0 {
                 link.flush();
+                desk.sent.forget(link.taken());
+            }
+            if let Some((_, left)) = &mut desk.backlog {
+                *left = left.saturating_sub(1);
             }
         }
         link.flush();
-        Ok(count)
+        desk.sent.forget(link.taken());
+        if let Some((number, 0)) = desk.backlog {
+            desk.backlog = None;
+            let _ = self.tell.send(conductor::Event::BacklogSent(number));
+        }
+        Ok(())
+    }
+
+    /// Publishes one message or event; whether there was one.
+    fn publish_next(&self, link: &dyn Link, desk: &mut Desk) -> Result<bool, BusError> {
+        if let Some(message) = desk.again.pop_front() {
+            if message.since.elapsed() > self.longest {
+                self.counters.events_dropped_old.add();
+                return Ok(true);
+            }
+            match link.publish(Topic::Event, &message.subject, &message.body) {
+                Ok(Some(number)) => desk.sent.keep(number, message),
+                Ok(None) => {}
+                Err(error @ (BusError::Lost | BusError::Busy)) => {
+                    desk.again.push_front(message);
+                    return Err(error);
+                }
+                Err(_) => self.counters.events_refused.add(),
+            }
+            return Ok(true);
+        }
+        if desk.outgoing.is_none() {
+            let event = self.buffer.receiver().try_recv();
+            desk.outgoing = event.ok().map(|event| self.take(event));
+        }
+        let Some(mut outgoing) = desk.outgoing.take() else {
+            return Ok(false);
+        };
+        let published = self.publish(link, &mut outgoing, desk);
+        if published.is_err() {
+            desk.outgoing = Some(outgoing);
+        }
+        published.map(|()| true)
     }
 
     fn take(&self, event: Event) -> Outgoing {
@@ -149,18 +216,18 @@ impl Publisher {
         }
     }
 
-    /// Publishes what is left of an event. An error means that the link is lost: what is left then
-    /// is for the next one.
+    /// Publishes what is left of an event. An error means that the link is lost or busy: what is
+    /// left then is for later.
     fn publish(
         &self,
         link: &dyn Link,
         outgoing: &mut Outgoing,
-        refused: &Occasionally,
+        desk: &mut Desk,
     ) -> Result<(), BusError> {
         if !outgoing.published {
-            if Instant::now().duration_since(outgoing.event.received) > self.longest {
+            if outgoing.event.received.elapsed() > self.longest {
                 self.counters.events_dropped_old.add();
-                if refused.now() {
+                if desk.refused.now() {
                     log::warn!(
                         "events older than events.max_age are dropped ({} so far)",
                         self.counters.events_dropped_old.get()
@@ -172,16 +239,16 @@ impl Publisher {
                 return Ok(());
             }
             let subject = &outgoing.event.origin.event_subject;
-            if self.hand_over(link, subject, &outgoing.event.frame, refused)? {
+            if self.hand_over(link, subject, &outgoing.event.frame, desk)? {
                 self.counters.events_published.add();
             }
             outgoing.published = true;
             self.look_up(outgoing);
         }
         while let Some(dialog) = outgoing.dialogs.last() {
-            let subject = self.standing.subjects().dialog_event(dialog);
+            let subject = self.standing.subjects().dialog_event(dialog).into();
             if let Some(body) = with_dialog(&outgoing.event.frame, dialog)
-                && self.hand_over(link, &subject, &body, refused)?
+                && self.hand_over(link, &subject, &body.into(), desk)?
             {
                 self.counters.dialog_events_published.add();
             }
@@ -195,16 +262,25 @@ impl Publisher {
     fn hand_over(
         &self,
         link: &dyn Link,
-        subject: &str,
-        body: &[u8],
-        refused: &Occasionally,
+        subject: &Arc<str>,
+        body: &Frame,
+        desk: &mut Desk,
     ) -> Result<bool, BusError> {
-        match link.publish(subject, body) {
-            Ok(()) => Ok(true),
-            Err(BusError::Lost) => Err(BusError::Lost),
+        match link.publish(Topic::Event, subject, body) {
+            Ok(None) => Ok(true),
+            Ok(Some(number)) => {
+                let message = Message {
+                    subject: Arc::clone(subject),
+                    body: body.clone(),
+                    since: Instant::now(),
+                };
+                desk.sent.keep(number, message);
+                Ok(true)
+            }
+            Err(error @ (BusError::Lost | BusError::Busy)) => Err(error),
             Err(error) => {
                 self.counters.events_refused.add();
-                if refused.now() {
+                if desk.refused.now() {
                     log::warn!("an event is dropped: {error}");
                 }
                 Ok(false)
@@ -233,5 +309,12 @@ impl Publisher {
         if let Some((entity, id)) = outgoing.ended.take() {
             self.dialogs.end(entity, &id);
         }
+    }
+}
+
+impl Desk {
+    /// How many messages are taken and not handed over.
+    fn held(&self) -> usize {
+        self.again.len() + usize::from(self.outgoing.is_some())
     }
 }

@@ -4,8 +4,9 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::bus::Delivery;
 use crate::wire::subject::Class;
 
 /// A request that waits for a worker.
@@ -13,12 +14,8 @@ use crate::wire::subject::Class;
 pub struct Job {
     /// The class that it came on.
     pub class: Class,
-    /// Its body.
-    pub body: Vec<u8>,
-    /// Where the answer goes.
-    pub reply: Option<String>,
-    /// When it was received.
-    pub received: Instant,
+    /// What came.
+    pub delivery: Delivery,
 }
 
 /// Waiting requests, first come, first served.
@@ -50,6 +47,10 @@ impl Queue {
     }
 
     /// Puts a request in, or gives it back when there are too many or the queue is closed.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is moved either way, and boxing would cost each request"
+    )]
     pub fn push(&self, job: Job) -> Result<(), Job> {
         let mut waiting = self.lock();
         if waiting.closed || waiting.jobs.len() >= self.most {
@@ -73,7 +74,7 @@ impl Queue {
             if waiting
                 .jobs
                 .front()
-                .is_some_and(|job| job.received.elapsed() < self.longest)
+                .is_some_and(|job| job.delivery.received.elapsed() < self.longest)
             {
                 let job = waiting.jobs.pop_front();
                 if waiting.closed && waiting.jobs.is_empty() {
@@ -102,7 +103,7 @@ impl Queue {
             let left = waiting
                 .jobs
                 .front()
-                .map(|job| self.longest.saturating_sub(job.received.elapsed()));
+                .map(|job| self.longest.saturating_sub(job.delivery.received.elapsed()));
             match left {
                 Some(Duration::ZERO) => {
                     let job = waiting.jobs.pop_front();
@@ -144,13 +145,18 @@ impl Queue {
 mod tests {
     use super::*;
     use std::thread;
+    use std::time::Instant;
 
     fn job(age: Duration) -> Job {
         Job {
             class: Class::Get,
-            body: Vec::new(),
-            reply: None,
-            received: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
+            delivery: Delivery {
+                body: Vec::new(),
+                reply: None,
+                received: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
+                redelivered: false,
+                receipt: None,
+            },
         }
     }
 

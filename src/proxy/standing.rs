@@ -22,7 +22,7 @@ pub struct Origin {
     /// The Asterisk id.
     pub asterisk: String,
     /// The subject of its events.
-    pub event_subject: String,
+    pub event_subject: Arc<str>,
 }
 
 impl Standing {
@@ -79,7 +79,7 @@ impl Standing {
     fn origin_of(&self, asterisk: &str) -> Arc<Origin> {
         Arc::new(Origin {
             asterisk: asterisk.to_owned(),
-            event_subject: self.subjects.event(asterisk),
+            event_subject: self.subjects.event(asterisk).into(),
         })
     }
 

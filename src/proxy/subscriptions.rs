@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 
 use super::answers::Answers;
 use super::conductor::Event;
 use super::counters::Counters;
 use super::queue::{Job, Queue};
 use super::standing::Standing;
-use crate::bus::{Delivery, Inbox, Link, Next};
+use crate::backoff::Backoff;
+use crate::bus::link::LARGEST_REQUEST;
+use crate::bus::{BusError, Delivery, Inbox, Link, Next, Topic, Waiting};
 use crate::wire::subject::Class;
 
 /// What a client is told while Asterisk is not connected; the Go program's words.
@@ -22,17 +24,14 @@ pub const OVERLOADED: &str = "proxy is overloaded";
 
 /// How long the server may take to end the subscriptions that are left at the end.
 const FINISHING: Duration = Duration::from_secs(1);
-/// Longest request taken, in bytes. Asterisk takes bodies of 40 960 (asterisk-facts.md); so bounded,
-/// a full queue is bounded in memory too.
-const LARGEST: usize = 64 * 1024;
 
 /// What the conductor tells a subscription thread.
 pub enum Order {
     /// Listen to the subjects, on this link if one is given. The number is told back when it is
     /// done.
     Listen(u64, Option<Arc<dyn Link>>, Vec<String>),
-    /// Leave, hand over what has come, and end.
-    Finish,
+    /// Leave, hand over what has come, let go of what is given, wait until it is answered, and end.
+    Finish(Sender<()>),
 }
 
 /// The subscriptions of one class.
@@ -49,6 +48,8 @@ pub struct Subscriptions {
     pub counters: Arc<Counters>,
     /// Asks for an announcement.
     pub announce: Sender<()>,
+    /// Requests that waited for this long without a proxy are dropped, if any are.
+    pub stale: Option<Duration>,
     /// What to do.
     pub orders: Receiver<Order>,
     /// Says that there is an order.
@@ -57,58 +58,162 @@ pub struct Subscriptions {
     pub tell: Sender<Event>,
 }
 
+/// What a subscription thread is at.
+struct Desk {
+    link: Option<Arc<dyn Link>>,
+    /// The number of the last order.
+    number: u64,
+    subjects: Vec<String>,
+    /// Whether requests are taken.
+    takes: bool,
+    /// When they were last, where they are not.
+    took: Option<Instant>,
+    /// How long to wait before what the bus refused is tried again.
+    backoff: Backoff,
+    /// What it refused last.
+    refusal: Option<BusError>,
+}
+
+/// Why an inbox is given back.
+enum Why {
+    /// There is another link.
+    Replaced,
+    /// The link is lost.
+    Lost,
+    /// The bus refuses the subscriptions, or has ended them.
+    Refused(BusError),
+    /// It is time to end.
+    Finished,
+}
+
 impl Subscriptions {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut inbox: Option<Box<dyn Inbox>> = None;
+        let mut desk = Desk {
+            link: None,
+            number: 0,
+            subjects: Vec::new(),
+            takes: false,
+            took: None,
+            backoff: Backoff::new(),
+            refusal: None,
+        };
+        let mut wait = None;
         loop {
-            match self.orders.try_recv() {
-                Ok(Order::Listen(number, link, subjects)) => {
-                    self.listen(&mut inbox, link, &subjects);
-                    let _ = self.tell.send(Event::Listening(self.class, number));
-                    continue;
-                }
-                Ok(Order::Finish) | Err(TryRecvError::Disconnected) => {
-                    self.listen(&mut inbox, None, &[]);
-                    if let Some(inbox) = &mut inbox {
-                        self.finish(&mut **inbox);
-                    }
-                    return;
-                }
-                Err(TryRecvError::Empty) => {}
+            if !self.wait_for_order(&mut desk, wait.take()) {
+                return;
             }
-            let next = match &mut inbox {
-                Some(inbox) => inbox.next(&self.waker),
-                None => {
-                    // Disconnected, it is the orders that say so next.
-                    let _ = self.waker.recv();
-                    Next::Woken
-                }
+            let Some(link) = desk.link.clone() else {
+                continue;
             };
-            match next {
-                Next::Delivery(delivery) => self.take(delivery),
-                Next::Woken => {}
-                Next::Lost => inbox = None,
+            let mut why = Why::Lost;
+            // An inbox that is not to be had is one of a link that is lost.
+            let _ = link.with_inbox(self.topic(), &mut |inbox| {
+                why = self.serve(inbox, &mut desk);
+            });
+            desk.takes(false);
+            match why {
+                Why::Finished => return,
+                Why::Replaced => wait = Some(Duration::ZERO),
+                Why::Lost => desk.link = None,
+                Why::Refused(error) => {
+                    let _ = self.tell.send(Event::Refused(self.class, desk.number));
+                    if desk.refusal.as_ref() != Some(&error) {
+                        log::warn!("requests on {}: {error}", self.class);
+                        desk.refusal = Some(error);
+                    }
+                    wait = Some(desk.backoff.wait());
+                }
             }
         }
     }
 
-    fn listen(
-        &self,
-        inbox: &mut Option<Box<dyn Inbox>>,
-        link: Option<Arc<dyn Link>>,
-        subjects: &[String],
-    ) {
-        if let Some(link) = link {
-            *inbox = link.inbox().ok();
+    fn topic(&self) -> Topic {
+        match self.class {
+            Class::Ping => Topic::Ping,
+            _ => Topic::Request,
         }
-        let listening = inbox
-            .as_mut()
-            .map(|inbox| inbox.listen(subjects, self.class.group()));
-        // A link that is lost meanwhile is replaced, and the order comes again.
-        if let Some(Err(error)) = listening {
-            log::debug!("{} is not subscribed: {error}", self.class);
-            *inbox = None;
+    }
+
+    /// Waits for an order to listen, but not longer than `limit`; whether to go on.
+    fn wait_for_order(&self, desk: &mut Desk, limit: Option<Duration>) -> bool {
+        let order = match limit {
+            Some(limit) => self.orders.recv_timeout(limit),
+            None => self.orders.recv().map_err(RecvTimeoutError::from),
+        };
+        match order {
+            Ok(Order::Listen(number, link, subjects)) => {
+                desk.wants(number, link, subjects);
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => true,
+            Ok(Order::Finish(_)) | Err(RecvTimeoutError::Disconnected) => false,
+        }
+    }
+
+    /// Takes requests in until the inbox is of no use any more.
+    fn serve(&self, inbox: &mut dyn Inbox, desk: &mut Desk) -> Why {
+        if let Err(why) = self.listen(inbox, desk) {
+            return why;
+        }
+        loop {
+            match self.orders.try_recv() {
+                Ok(Order::Listen(number, link, subjects)) => {
+                    let replaced = link.is_some();
+                    desk.wants(number, link, subjects);
+                    if replaced {
+                        return Why::Replaced;
+                    }
+                    if let Err(why) = self.listen(inbox, desk) {
+                        return why;
+                    }
+                }
+                Ok(Order::Finish(given)) => {
+                    desk.subjects.clear();
+                    if self.listen(inbox, desk).is_ok() {
+                        self.finish(inbox);
+                    }
+                    drop(given);
+                    inbox.settle();
+                    return Why::Finished;
+                }
+                Err(TryRecvError::Disconnected) => return Why::Finished,
+                Err(TryRecvError::Empty) => {}
+            }
+            match inbox.next(&self.waker) {
+                Next::Delivery(delivery) => self.take(delivery),
+                Next::Woken => {}
+                Next::Ended(why) => return Why::Refused(BusError::Ended(why)),
+                Next::Lost => return Why::Lost,
+            }
+        }
+    }
+
+    /// Has the inbox listen to what is wanted.
+    fn listen(&self, inbox: &mut dyn Inbox, desk: &mut Desk) -> Result<(), Why> {
+        let waiting = match (self.stale, desk.took) {
+            (None, _) => Waiting::Take,
+            (Some(longest), Some(then)) if then.elapsed() <= longest => Waiting::Take,
+            _ => Waiting::Discard,
+        };
+        match inbox.listen(&desk.subjects, self.class.group(), waiting) {
+            Ok(discarded) => {
+                if discarded > 0 {
+                    self.counters.requests_stale.add_all(discarded);
+                    log::warn!(
+                        "{discarded} stale requests on {} are discarded: they waited where no \
+                         proxy was",
+                        self.class
+                    );
+                }
+                desk.takes(!desk.subjects.is_empty());
+                desk.backoff.reset();
+                desk.refusal = None;
+                let _ = self.tell.send(Event::Listening(self.class, desk.number));
+                Ok(())
+            }
+            Err(BusError::Lost) => Err(Why::Lost),
+            Err(error) => Err(Why::Refused(error)),
         }
     }
 
@@ -135,24 +240,37 @@ impl Subscriptions {
         self.counters.requests.add();
         if !self.standing.is_up() {
             self.counters.requests_down.add();
-            self.answers.error(delivery.reply.as_deref(), DOWN);
+            self.answers.error(delivery.reply.as_ref(), DOWN);
             return;
         }
-        if delivery.body.len() > LARGEST {
+        if delivery.body.len() > LARGEST_REQUEST {
             self.counters.requests_failed.add();
-            let text = format!("bad request: larger than {LARGEST} bytes");
-            self.answers.error(delivery.reply.as_deref(), &text);
+            let text = format!("bad request: larger than {LARGEST_REQUEST} bytes");
+            self.answers.error(delivery.reply.as_ref(), &text);
             return;
         }
         let job = Job {
             class: self.class,
-            body: delivery.body,
-            reply: delivery.reply,
-            received: delivery.received,
+            delivery,
         };
         if let Err(job) = self.queue.push(job) {
             self.counters.requests_overloaded.add();
-            self.answers.error(job.reply.as_deref(), OVERLOADED);
+            self.answers.error(job.delivery.reply.as_ref(), OVERLOADED);
         }
+    }
+}
+
+impl Desk {
+    fn takes(&mut self, takes: bool) {
+        if self.takes != takes {
+            self.took = self.takes.then(Instant::now);
+            self.takes = takes;
+        }
+    }
+
+    fn wants(&mut self, number: u64, link: Option<Arc<dyn Link>>, subjects: Vec<String>) {
+        self.number = number;
+        self.subjects = subjects;
+        self.link = link.or(self.link.take());
     }
 }

@@ -12,6 +12,7 @@ use super::standing::Standing;
 use super::subscriptions::DOWN;
 use crate::ari::AriError;
 use crate::ari::rest::Rest;
+use crate::bus::{Receipt, Reply};
 use crate::logging::Occasionally;
 use crate::wire::call::{self, Plan, RestCall};
 use crate::wire::kind::Entity;
@@ -24,31 +25,41 @@ const EXPIRED: &str = "request waited too long for a worker: proxy is overloaded
 /// What a client is told when the proxy ends before Asterisk has answered.
 const STOPPING: &str = "proxy is stopping; whether the request was carried out is not known";
 
-/// Where the answers to requests in hand go, by worker. Whoever takes one answers it.
+/// What a client is told when its request was given to a proxy before, maybe to this one.
+const REDELIVERED: &str = "request was redelivered: the proxy that had it has not confirmed it, \
+     whether it was carried out is not known; it is not carried out again";
+
+/// What requests in hand are owed, by worker. Whoever takes one answers it.
 #[derive(Debug, Default)]
-pub struct InHand(Mutex<HashMap<usize, String>>);
+pub struct InHand(Mutex<HashMap<usize, Owed>>);
+
+/// What a request is owed.
+#[derive(Debug)]
+struct Owed {
+    reply: Option<Reply>,
+    /// Dropped when it is answered.
+    _receipt: Option<Receipt>,
+}
 
 impl InHand {
-    fn begin(&self, worker: usize, reply: Option<&str>) {
-        if let Some(reply) = reply {
-            self.lock().insert(worker, reply.to_owned());
-        }
+    fn begin(&self, worker: usize, owed: Owed) {
+        self.lock().insert(worker, owed);
     }
 
-    fn take(&self, worker: usize) -> Option<String> {
+    fn take(&self, worker: usize) -> Option<Owed> {
         self.lock().remove(&worker)
     }
 
     /// Answers what is in hand that the proxy stops; how many requests that were.
     pub fn abandon(&self, answers: &Answers) -> usize {
-        let replies = std::mem::take(&mut *self.lock());
-        for reply in replies.values() {
-            answers.error(Some(reply), STOPPING);
+        let all = std::mem::take(&mut *self.lock());
+        for owed in all.values() {
+            answers.error(owed.reply.as_ref(), STOPPING);
         }
-        replies.len()
+        all.len()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, String>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Owed>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -79,30 +90,37 @@ pub struct Worker {
 impl Worker {
     /// Serves requests until the queue is closed and empty.
     pub fn run(self) {
-        while let Some(job) = self.queue.pop() {
+        while let Some(mut job) = self.queue.pop() {
             // A fault of ours in one request must not take a worker from the others.
-            let served = catch_unwind(AssertUnwindSafe(|| self.answer(&job)));
+            let served = catch_unwind(AssertUnwindSafe(|| self.answer(&mut job)));
             if served.is_err() {
                 self.counters.requests_failed.add();
                 let text = "internal error of the proxy; see its log";
-                self.answers
-                    .error(self.in_hand.take(self.number).as_deref(), text);
+                if let Some(owed) = self.in_hand.take(self.number) {
+                    self.answers.error(owed.reply.as_ref(), text);
+                }
             }
         }
     }
 
-    fn answer(&self, job: &Job) {
-        self.in_hand.begin(self.number, job.reply.as_deref());
+    fn answer(&self, job: &mut Job) {
+        let owed = Owed {
+            reply: job.delivery.reply.clone(),
+            _receipt: job.delivery.receipt.take(),
+        };
+        self.in_hand.begin(self.number, owed);
         let served = self.serve(job);
-        let reply = self.in_hand.take(self.number);
+        // None where the proxy ends and has answered.
+        let owed = self.in_hand.take(self.number);
+        let reply = owed.as_ref().and_then(|owed| owed.reply.as_ref());
         match served {
             Ok(body) => {
                 self.counters.requests_done.add();
-                self.answers.send(reply.as_deref(), &body);
+                self.answers.send(reply, &body);
             }
             Err(text) => {
                 self.counters.requests_failed.add();
-                self.answers.error(reply.as_deref(), &text);
+                self.answers.error(reply, &text);
             }
         }
     }
@@ -111,13 +129,13 @@ impl Worker {
     pub fn expire(self) {
         while let Some(job) = self.queue.expired() {
             self.counters.requests_expired.add();
-            self.answers.error(job.reply.as_deref(), EXPIRED);
+            self.answers.error(job.delivery.reply.as_ref(), EXPIRED);
         }
     }
 
     fn serve(&self, job: &Job) -> Result<Vec<u8>, String> {
-        let request = Request::read(&job.body).map_err(|error| {
-            if job.reply.is_none() {
+        let request = Request::read(&job.delivery.body).map_err(|error| {
+            if job.delivery.reply.is_none() {
                 self.counters.requests_unanswerable.add();
             }
             error.to_string()
@@ -128,6 +146,10 @@ impl Worker {
                 "{} is not permitted on {}: it changes something; send it on command or create",
                 kind.name, job.class
             ));
+        }
+        if job.delivery.redelivered && kind.changes() {
+            self.counters.requests_redelivered.add();
+            return Err(REDELIVERED.to_owned());
         }
         let origin = self
             .standing

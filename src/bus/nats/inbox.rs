@@ -6,7 +6,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Select};
 
 use super::Shared;
-use crate::bus::{BusError, Delivery, Inbox, Next};
+use crate::bus::{BusError, Delivery, Inbox, Next, Reply, Waiting};
 
 /// Messages that may wait in one subscription.
 const WAITING: usize = 16_384;
@@ -36,7 +36,12 @@ impl NatsInbox {
 }
 
 impl Inbox for NatsInbox {
-    fn listen(&mut self, subjects: &[String], group: Option<&str>) -> Result<(), BusError> {
+    fn listen(
+        &mut self,
+        subjects: &[String],
+        group: Option<&str>,
+        _: Waiting,
+    ) -> Result<u64, BusError> {
         let connection = self.shared.connection()?;
         let (stay, leave) = std::mem::take(&mut self.subscriptions)
             .into_iter()
@@ -62,7 +67,8 @@ impl Inbox for NatsInbox {
             self.subscriptions.push((subject.clone(), subscription));
         }
         let _ = self.shared.kick.try_send(());
-        Ok(())
+        // Nothing waits on NATS.
+        Ok(0)
     }
 
     fn next(&mut self, waker: &Receiver<()>) -> Next {
@@ -112,8 +118,12 @@ impl Inbox for NatsInbox {
         None
     }
 
-    fn is_leaving(&self) -> bool {
+    fn is_leaving(&mut self) -> bool {
         !self.leaving.is_empty()
+    }
+
+    fn settle(&mut self) {
+        // It gives out no receipts.
     }
 }
 
@@ -128,7 +138,12 @@ fn number(subscription: &nats::Subscription) -> Option<u64> {
 fn delivery(message: nats::Message) -> Delivery {
     Delivery {
         body: message.data,
-        reply: message.reply,
+        reply: message.reply.map(|to| Reply {
+            to,
+            correlation: None,
+        }),
         received: Instant::now(),
+        redelivered: false,
+        receipt: None,
     }
 }

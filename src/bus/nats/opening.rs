@@ -149,13 +149,16 @@ pub(super) fn greet(server: &BusServer) -> io::Result<Greeting> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::BusKind;
     use std::thread;
 
     fn server(host: &str) -> BusServer {
         BusServer {
+            bus: BusKind::Nats,
             tls: false,
             host: host.into(),
             port: 4222,
+            vhost: String::new(),
             username: None,
             password: None,
         }

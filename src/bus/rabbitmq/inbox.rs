@@ -1,0 +1,301 @@
+//! Subscriptions on a RabbitMQ link: queues that are declared, bound, read and acknowledged.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use amiquip::{
+    Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable, QueueDeleteOptions,
+};
+use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
+
+use super::topology::{self, Readers, declined, exchange};
+use super::{BusError, Shared, Topic};
+use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
+
+/// Subscriptions on a link.
+pub(super) struct RabbitInbox<'a> {
+    channel: &'a Channel,
+    topic: Topic,
+    shared: &'a Shared,
+    /// Disconnected when the link is lost.
+    gone: &'a Receiver<()>,
+    /// The queue that only this inbox reads.
+    own: Option<String>,
+    /// The subjects that it is bound to.
+    bound: Vec<String>,
+    /// The queues that are read.
+    readers: Vec<Reader<'a>>,
+    /// What is given out and not dealt with yet, by number.
+    given: HashMap<u64, amiquip::Delivery>,
+    /// The numbers that are dealt with.
+    done: (Sender<u64>, Receiver<u64>),
+    /// Where the next look for a message begins, so that no queue starves another.
+    turn: usize,
+}
+
+/// A queue that is read.
+struct Reader<'a> {
+    queue: String,
+    consumer: Consumer<'a>,
+    /// Whether it is cancelled: what is here is still read.
+    left: bool,
+}
+
+impl<'a> RabbitInbox<'a> {
+    pub(super) fn new(
+        channel: &'a Channel,
+        topic: Topic,
+        shared: &'a Shared,
+        gone: &'a Receiver<()>,
+    ) -> RabbitInbox<'a> {
+        RabbitInbox {
+            channel,
+            topic,
+            shared,
+            gone,
+            own: None,
+            bound: Vec::new(),
+            readers: Vec::new(),
+            given: HashMap::new(),
+            done: unbounded(),
+            turn: 0,
+        }
+    }
+
+    /// Has a queue of its own bound to `subjects`.
+    fn listen_alone(&mut self, subjects: &[String]) -> Result<(), BusError> {
+        let mut new = None;
+        let queue = match (&self.own, subjects) {
+            (Some(queue), _) => queue.clone(),
+            (None, []) => return Ok(()),
+            (None, [first, ..]) => {
+                let queue = topology::own_queue(first);
+                topology::declare_queue(self.channel, &queue, &Readers::One)?;
+                new = Some(queue.clone());
+                self.own = Some(queue.clone());
+                queue
+            }
+        };
+        for subject in subjects {
+            if !self.bound.contains(subject) {
+                self.bind(&queue, subject)?;
+                self.bound.push(subject.clone());
+            }
+        }
+        if let Some(queue) = new {
+            self.read(queue)?;
+        }
+        for subject in std::mem::take(&mut self.bound) {
+            if subjects.contains(&subject) {
+                self.bound.push(subject);
+            } else {
+                let exchange = exchange(self.topic);
+                self.channel
+                    .queue_unbind(&queue, exchange, &subject, FieldTable::new())
+                    .map_err(|error| declined("an unbinding", "as none", &error))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the queues of `group` for `subjects`; how many messages were discarded.
+    fn listen_in(
+        &mut self,
+        group: &str,
+        subjects: &[String],
+        waiting: Waiting,
+    ) -> Result<u64, BusError> {
+        let queues: Vec<String> = subjects
+            .iter()
+            .map(|subject| topology::shared_queue(group, subject))
+            .collect();
+        let mut new = Vec::new();
+        for (queue, subject) in queues.iter().zip(subjects) {
+            let read = |reader: &Reader<'_>| !reader.left && reader.queue == *queue;
+            if !self.readers.iter().any(read) {
+                topology::check_key(queue)?;
+                let state = topology::declare_queue(self.channel, queue, &Readers::Group)?;
+                self.bind(queue, subject)?;
+                new.push((queue.clone(), state));
+            }
+        }
+        let mut discarded = 0;
+        for (queue, state) in new {
+            let stale = waiting == Waiting::Discard && state.consumers == 0 && state.messages > 0;
+            if stale {
+                let purged = self.channel.queue_purge(&queue);
+                discarded += purged.map(u64::from).map_err(|_| BusError::Lost)?;
+            }
+            self.read(queue)?;
+        }
+        for reader in &mut self.readers {
+            if !queues.contains(&reader.queue) {
+                reader.left = true;
+                // Where it fails, the link or the channel is at its end, which is met next.
+                let _ = reader.consumer.cancel();
+            }
+        }
+        Ok(discarded)
+    }
+
+    fn bind(&self, queue: &str, subject: &str) -> Result<(), BusError> {
+        topology::check_key(subject)?;
+        let exchange = exchange(self.topic);
+        self.channel
+            .queue_bind(queue, exchange, subject, FieldTable::new())
+            .map_err(|error| {
+                let what = format!("the binding of {queue} to {exchange}");
+                declined(&what, &format!("with the routing key {subject}"), &error)
+            })
+    }
+
+    fn read(&mut self, queue: String) -> Result<(), BusError> {
+        let consumer = self
+            .channel
+            .basic_consume(&queue, ConsumerOptions::default())
+            .map_err(|error| declined(&format!("reading of the queue {queue}"), "so", &error))?;
+        self.readers.push(Reader {
+            queue,
+            consumer,
+            left: false,
+        });
+        Ok(())
+    }
+
+    /// What is here already.
+    fn poll(&mut self) -> Option<Next> {
+        let mut step = 0;
+        while step < self.readers.len() {
+            let index = (self.turn + step) % self.readers.len();
+            let reader = self.readers.get(index)?;
+            let message = reader.consumer.receiver().try_recv();
+            match message {
+                Ok(ConsumerMessage::Delivery(delivery)) => {
+                    self.turn = index + 1;
+                    return Some(Next::Delivery(self.give(delivery)));
+                }
+                Err(TryRecvError::Empty) => step += 1,
+                _ if reader.left => drop(self.readers.remove(index)),
+                Ok(ConsumerMessage::ServerClosedChannel(error)) => {
+                    return Some(Next::Ended(error.to_string()));
+                }
+                Ok(ConsumerMessage::ServerCancelled) => {
+                    let queue = &reader.queue;
+                    return Some(Next::Ended(format!("the queue {queue} is gone")));
+                }
+                _ => return Some(Next::Lost),
+            }
+        }
+        None
+    }
+
+    fn give(&mut self, mut delivery: amiquip::Delivery) -> Delivery {
+        let number = delivery.delivery_tag();
+        let properties = &delivery.properties;
+        let reply = properties.reply_to().clone().filter(|to| !to.is_empty());
+        let given = Delivery {
+            reply: reply.map(|to| Reply {
+                to,
+                correlation: properties.correlation_id().clone(),
+            }),
+            body: std::mem::take(&mut delivery.body),
+            received: Instant::now(),
+            redelivered: delivery.redelivered,
+            receipt: Some(Receipt::new(number, self.done.0.clone())),
+        };
+        self.given.insert(number, delivery);
+        given
+    }
+
+    /// Tells the server what is dealt with.
+    fn acknowledge(&mut self) {
+        while let Ok(number) = self.done.1.try_recv() {
+            if let Some(delivery) = self.given.remove(&number) {
+                // Where it fails, the server gives the message to somebody else.
+                let _ = delivery.ack(self.channel);
+            }
+        }
+    }
+}
+
+impl Inbox for RabbitInbox<'_> {
+    fn listen(
+        &mut self,
+        subjects: &[String],
+        group: Option<&str>,
+        waiting: Waiting,
+    ) -> Result<u64, BusError> {
+        match group {
+            Some(group) => self.listen_in(group, subjects, waiting),
+            // Nothing waits in a queue that is new.
+            None => self.listen_alone(subjects).map(|()| 0),
+        }
+    }
+
+    fn next(&mut self, waker: &Receiver<()>) -> Next {
+        loop {
+            self.acknowledge();
+            if waker.try_recv().is_ok() {
+                return Next::Woken;
+            }
+            if let Some(next) = self.poll() {
+                return next;
+            }
+            if self.shared.is_lost() {
+                return Next::Lost;
+            }
+            let mut select = Select::new();
+            select.recv(waker);
+            select.recv(self.gone);
+            select.recv(&self.done.1);
+            for reader in &self.readers {
+                select.recv(reader.consumer.receiver());
+            }
+            select.ready();
+        }
+    }
+
+    fn try_next(&mut self) -> Option<Delivery> {
+        self.acknowledge();
+        match self.poll() {
+            Some(Next::Delivery(delivery)) => Some(delivery),
+            _ => None,
+        }
+    }
+
+    fn is_leaving(&mut self) -> bool {
+        if !self.bound.is_empty() || self.shared.is_lost() {
+            return false;
+        }
+        if let Some(queue) = &self.own {
+            // What the broker has sent before it says that nothing waits is here then.
+            let state = self.channel.queue_declare_passive(queue);
+            if state.is_ok_and(|state| state.declared_message_count() != Some(0)) {
+                return true;
+            }
+            for reader in &mut self.readers {
+                reader.left = true;
+                let _ = reader.consumer.cancel();
+            }
+            let options = QueueDeleteOptions::default();
+            // One that cannot be deleted expires.
+            let _ = self.channel.queue_delete(queue, options);
+            self.own = None;
+        }
+        let mut readers = self.readers.iter();
+        readers.any(|reader| reader.left && !reader.consumer.receiver().is_empty())
+    }
+
+    fn settle(&mut self) {
+        loop {
+            self.acknowledge();
+            if self.given.is_empty() || self.shared.is_lost() {
+                return;
+            }
+            let mut select = Select::new();
+            select.recv(self.gone);
+            select.recv(&self.done.1);
+            select.ready();
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What was handed over on a channel with publisher confirms, and what of it the broker has taken.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The messages of one channel. Their numbers are those of the protocol, from 1.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    book: Mutex<Book>,
+    progress: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    /// Up to this number all are taken.
+    taken: u64,
+    /// The sizes of those after, in bytes.
+    sizes: VecDeque<usize>,
+    /// The sum of the sizes.
+    bytes: usize,
+    /// Numbers that were taken before one that was handed over before them.
+    ahead: BTreeSet<u64>,
+    /// Whether one did not fit into the window since something was taken.
+    full: bool,
+    /// Whether the broker takes nothing, as it said.
+    blocked: bool,
+    /// Whether there is nothing to wait for any more.
+    closed: bool,
+}
+
+impl Ledger {
+    /// The number of the next message, which has `size` bytes. None where there would be more than
+    /// `window` bytes on their way then, and there are others, or where the broker takes nothing.
+    pub(super) fn hand_over(&self, size: usize, window: usize) -> Option<u64> {
+        let mut book = self.lock();
+        book.full = book.bytes > 0 && book.bytes + size > window;
+        if book.full || book.blocked {
+            return None;
+        }
+        book.bytes += size;
+        book.sizes.push_back(size);
+        Some(book.taken + book.sizes.len() as u64)
+    }
+
+    /// The broker has taken message `number`, or all up to it.
+    pub(super) fn take(&self, number: u64, all: bool) {
+        let mut book = self.lock();
+        if all {
+            while book.taken < number && book.take_next() {}
+            book.ahead = book.ahead.split_off(&(number + 1));
+        } else {
+            book.ahead.insert(number);
+        }
+        while book.next_is_ahead() && book.take_next() {}
+        book.full = false;
+        drop(book);
+        self.progress.notify_all();
+    }
+
+    /// Up to which number all are taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.lock().taken
+    }
+
+    /// Whether there is nothing on its way.
+    pub(super) fn is_settled(&self) -> bool {
+        self.lock().sizes.is_empty()
+    }
+
+    /// Waits, at most for `limit`, while there is no room, or until all is over.
+    pub(super) fn wait_for_room(&self, limit: Duration) {
+        self.wait_while(limit, |book| book.full || book.blocked);
+    }
+
+    /// Waits, at most for `limit`, while anything is on its way, or until all is over.
+    pub(super) fn wait_for_all(&self, limit: Duration) {
+        self.wait_while(limit, |book| !book.sizes.is_empty());
+    }
+
+    /// The broker takes nothing, or does again.
+    pub(super) fn block(&self, blocked: bool) {
+        self.lock().blocked = blocked;
+        self.progress.notify_all();
+    }
+
+    /// Nothing more will be taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.progress.notify_all();
+    }
+
+    fn wait_while(&self, limit: Duration, so: impl Fn(&Book) -> bool) {
+        let wait = |book: &mut Book| so(book) && !book.closed;
+        drop(self.progress.wait_timeout_while(self.lock(), limit, wait));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Book> {
+        // A book is whole after every statement that could panic.
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Book {
+    fn take_next(&mut self) -> bool {
+        let size = self.sizes.pop_front();
+        self.taken += u64::from(size.is_some());
+        self.bytes -= size.unwrap_or(0);
+        size.is_some()
+    }
+
+    fn next_is_ahead(&mut self) -> bool {
+        self.ahead.remove(&(self.taken + 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_taken_in_any_order() {
+        let ledger = Ledger::default();
+        for number in 1..=6 {
+            assert_eq!(ledger.hand_over(10, 1000), Some(number));
+        }
+        ledger.take(2, false);
+        assert_eq!(ledger.taken(), 0);
+        ledger.take(1, false);
+        assert_eq!(ledger.taken(), 2);
+        ledger.take(5, false);
+        ledger.take(4, true);
+        assert_eq!(ledger.taken(), 5);
+        ledger.take(6, true);
+        assert!(ledger.is_settled());
+        assert_eq!(ledger.hand_over(10, 1000), Some(7));
+    }
+
+    #[test]
+    fn the_window_bounds_what_is_on_its_way() {
+        let ledger = Ledger::default();
+        assert_eq!(ledger.hand_over(60, 100), Some(1));
+        assert_eq!(ledger.hand_over(60, 100), None);
+        ledger.take(1, false);
+        assert_eq!(ledger.hand_over(600, 100), Some(2), "one always fits");
+        assert_eq!(ledger.hand_over(0, 100), None);
+    }
+
+    #[test]
+    fn what_was_never_handed_over_is_not_taken() {
+        let ledger = Ledger::default();
+        ledger.take(7, true);
+        ledger.take(9, false);
+        assert_eq!(ledger.taken(), 0);
+    }
+}

@@ -1,0 +1,187 @@
+//! How connections to a broker are opened: an address, a socket with deadlines, TLS, the crate.
+
+use std::io;
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use amiquip::{Auth, Connection, ConnectionOptions, ConnectionTuning, Error};
+use rustls::ClientConnection;
+use rustls::pki_types::ServerName;
+
+use super::stream::Stream;
+use crate::bus::BusError;
+use crate::config::BusServer;
+use crate::trust;
+
+/// How long a broker may take to accept, and for each step of the TLS handshake.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long a broker may be silent until the connection is open. One that refuses a password is
+/// silent for three seconds before it hangs up.
+const OPEN: Duration = Duration::from_secs(4);
+/// Seconds between heartbeats. A peer that is silent for two of them is dead.
+const HEARTBEAT: u16 = 5;
+/// Frames that may wait for the crate's thread, per channel: a message is three.
+const FRAMES: usize = 192;
+/// Bytes that may wait for the socket before the crate takes no more. The windows of the link are
+/// smaller, so that it never comes to that.
+const BUFFER: usize = 64 * 1024 * 1024;
+
+/// An open connection.
+pub(super) struct Opened {
+    pub(super) connection: Connection,
+    pub(super) cutter: Cutter,
+}
+
+/// Ends a connection at once: whoever waits in the crate gets an error.
+pub(super) struct Cutter(TcpStream);
+
+impl Cutter {
+    pub(super) fn cut(&self) {
+        // It may be down already.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+/// Opens a connection to `server`, shown there under `name`.
+pub(super) fn open(server: &BusServer, name: &str) -> Result<Opened, BusError> {
+    let unreachable = |error: io::Error| BusError::Unreachable(format!("{server}: {error}"));
+    let socket = connect(server).map_err(unreachable)?;
+    let cutter = Cutter(socket.try_clone().map_err(unreachable)?);
+    let (socket, tls) = match server.tls {
+        true => encrypt(socket, &server.host)
+            .map(|(socket, tls)| (socket, Some(tls)))
+            .map_err(unreachable)?,
+        false => (socket, None),
+    };
+    let stream = Stream::new(socket, tls).map_err(unreachable)?;
+    let auth = match (&server.username, &server.password) {
+        (Some(username), Some(password)) => Auth::Plain {
+            username: username.clone(),
+            password: password.expose().to_owned(),
+        },
+        // The user that every broker begins with.
+        _ => Auth::default(),
+    };
+    let options = ConnectionOptions::default()
+        .auth(auth)
+        .virtual_host(server.vhost.as_str())
+        .heartbeat(HEARTBEAT)
+        .connection_timeout(Some(OPEN))
+        .information(Some(name.to_owned()));
+    let tuning = ConnectionTuning::default()
+        .mem_channel_bound(FRAMES)
+        .buffered_writes_high_water(BUFFER)
+        .buffered_writes_low_water(BUFFER / 2);
+    match Connection::insecure_open_stream(stream, options, tuning) {
+        Ok(connection) => Ok(Opened { connection, cutter }),
+        Err(error) => Err(refusal(server, &error)),
+    }
+}
+
+/// What a failed opening means.
+fn refusal(server: &BusServer, error: &Error) -> BusError {
+    let refused = |why: &str| BusError::Refused {
+        server: server.to_string(),
+        why: why.to_owned(),
+    };
+    match error {
+        Error::InvalidCredentials => refused("it does not know this user and password"),
+        Error::ServerClosedConnection { message, .. } => refused(message),
+        Error::ConnectionTimeout => {
+            BusError::Unreachable(format!("{server}: it does not answer, is it stuck?"))
+        }
+        Error::MalformedFrame => BusError::Unreachable(format!("{server}: it is not RabbitMQ")),
+        other => BusError::Unreachable(format!("{server}: {other}")),
+    }
+}
+
+/// A socket to the first of the server's addresses that accepts.
+fn connect(server: &BusServer) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, CONNECT) {
+            Ok(socket) => {
+                socket.set_nodelay(true)?;
+                return Ok(socket);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// Makes the TLS handshake.
+fn encrypt(mut socket: TcpStream, host: &str) -> io::Result<(TcpStream, ClientConnection)> {
+    socket.set_read_timeout(Some(CONNECT))?;
+    socket.set_write_timeout(Some(CONNECT))?;
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    let mut tls = trust::client()
+        .and_then(|client| ClientConnection::new(client, name))
+        .map_err(io::Error::other)?;
+    while tls.is_handshaking() {
+        tls.complete_io(&mut socket)?;
+    }
+    Ok((socket, tls))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::BusKind;
+    use std::net::TcpListener;
+    use std::thread;
+
+    fn server(port: u16) -> BusServer {
+        BusServer {
+            bus: BusKind::RabbitMq,
+            tls: false,
+            host: "127.0.0.1".into(),
+            port,
+            vhost: "/".into(),
+            username: None,
+            password: None,
+        }
+    }
+
+    /// The error of opening a connection to something that does `this` with it.
+    fn error_of(this: impl FnOnce(TcpStream) + Send + 'static) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let peer = thread::spawn(move || this(listener.accept().unwrap().0));
+        let error = open(&server(port), "test").err().unwrap().to_string();
+        peer.join().unwrap();
+        assert!(
+            error.contains(&format!("amqp://127.0.0.1:{port}")),
+            "{error}"
+        );
+        error
+    }
+
+    #[test]
+    fn peers_that_are_no_brokers() {
+        use std::io::{Read, Write};
+        let closes = error_of(drop);
+        assert!(
+            closes.contains("closed") || closes.contains("reset"),
+            "{closes}"
+        );
+        let other = error_of(|mut socket| {
+            socket
+                .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+                .unwrap();
+            let _ = socket.read_to_end(&mut Vec::new());
+        });
+        assert!(other.contains("127.0.0.1"), "{other}");
+    }
+
+    #[test]
+    fn nobody_there() {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let error = open(&server(port), "test").err().unwrap();
+        assert!(matches!(error, BusError::Unreachable(_)), "{error}");
+    }
+}

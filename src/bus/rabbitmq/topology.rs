@@ -1,0 +1,179 @@
+//! The exchanges and queues, as the Go program and its client declare them (wire-protocol.md,
+//! "RabbitMQ topology"): a broker refuses a second declaration with other arguments.
+
+use amiquip::{
+    AmqpProperties, AmqpValue, Channel, Error, ExchangeDeclareOptions, ExchangeType, FieldTable,
+    QueueDeclareOptions,
+};
+
+use crate::bus::{BusError, Topic};
+use crate::wire::id;
+
+/// How long a queue of ours stays without a consumer, in milliseconds.
+const EXPIRES: i32 = 30_000;
+/// How long an event or announcement is kept for those who are not there, in milliseconds: as long
+/// as in the event queues of the Go client.
+const EVENT_EXPIRATION: &str = "30000";
+/// How long an answer is kept in a queue, in milliseconds.
+const ANSWER_EXPIRATION: &str = "60000";
+/// AMQP's largest routing key, in bytes. The crate does not check.
+const LONGEST_KEY: usize = 255;
+
+/// Every topic.
+const TOPICS: [Topic; 4] = [Topic::Event, Topic::Request, Topic::Ping, Topic::Announce];
+
+/// The exchange of `topic`.
+pub(super) fn exchange(topic: Topic) -> &'static str {
+    match topic {
+        Topic::Event => "ari.event",
+        Topic::Request => "ari.request",
+        Topic::Ping => "ari.ping",
+        Topic::Announce => "ari.announce",
+    }
+}
+
+/// Declares the exchanges, so that the first message on a fresh broker has one (known defect 7).
+pub(super) fn declare_exchanges(channel: &Channel) -> Result<(), BusError> {
+    for topic in TOPICS {
+        let (kind, ours) = match topic {
+            Topic::Event | Topic::Request => (ExchangeType::Topic, "as a durable topic exchange"),
+            Topic::Ping | Topic::Announce => (ExchangeType::Fanout, "as a durable fanout exchange"),
+        };
+        let options = ExchangeDeclareOptions {
+            durable: true,
+            ..ExchangeDeclareOptions::default()
+        };
+        let name = exchange(topic);
+        channel
+            .exchange_declare(kind, name, options)
+            .map_err(|error| declined(&format!("the exchange {name}"), ours, &error))?;
+    }
+    Ok(())
+}
+
+/// Who reads a queue.
+pub(super) enum Readers {
+    /// This link alone.
+    One,
+    /// Every proxy of a group.
+    Group,
+}
+
+/// What a broker says of a queue when it is declared.
+pub(super) struct State {
+    /// Messages that wait.
+    pub(super) messages: u32,
+    /// Its consumers.
+    pub(super) consumers: u32,
+}
+
+/// Declares the queue `name`.
+pub(super) fn declare_queue(
+    channel: &Channel,
+    name: &str,
+    readers: &Readers,
+) -> Result<State, BusError> {
+    let mut arguments = FieldTable::new();
+    let ours = match readers {
+        Readers::One => {
+            arguments.insert("x-expires".into(), AmqpValue::LongInt(EXPIRES));
+            "durable, not exclusive, not auto-delete, with x-expires 30000 and no other arguments"
+        }
+        Readers::Group => "durable, not exclusive, not auto-delete, without arguments",
+    };
+    let options = QueueDeclareOptions {
+        durable: true,
+        exclusive: false,
+        auto_delete: false,
+        arguments,
+    };
+    let queue = channel
+        .queue_declare(name, options)
+        .map_err(|error| declined(&format!("the queue {name}"), ours, &error))?;
+    Ok(State {
+        messages: queue.declared_message_count().unwrap_or(0),
+        consumers: queue.declared_consumer_count().unwrap_or(0),
+    })
+}
+
+/// The name of the queue that the members of `group` share for `subject`, as the Go program's.
+pub(super) fn shared_queue(group: &str, subject: &str) -> String {
+    format!("{group}-{subject}")
+}
+
+/// A name that no queue has yet, with the first subject in it for those who look at a broker's
+/// queues.
+pub(super) fn own_queue(subject: &str) -> String {
+    format!("{subject}-{}", id::generate("q"))
+}
+
+/// The error of an operation on `what`, declared by us as `ours` says.
+pub(super) fn declined(what: &str, ours: &str, error: &Error) -> BusError {
+    match error {
+        Error::ServerClosedChannel { message, .. } => BusError::Declined {
+            what: what.to_owned(),
+            ours: ours.to_owned(),
+            why: message.clone(),
+        },
+        _ => BusError::Lost,
+    }
+}
+
+/// The properties of an event or announcement.
+pub(super) fn event_properties() -> AmqpProperties {
+    json(EVENT_EXPIRATION)
+}
+
+/// The properties of an answer.
+pub(super) fn answer_properties(correlation: Option<&str>) -> AmqpProperties {
+    let properties = json(ANSWER_EXPIRATION);
+    match correlation {
+        Some(correlation) => properties.with_correlation_id(correlation.to_owned()),
+        None => properties,
+    }
+}
+
+fn json(expiration: &str) -> AmqpProperties {
+    const TRANSIENT: u8 = 1;
+    AmqpProperties::default()
+        .with_content_type("application/json".into())
+        .with_delivery_mode(TRANSIENT)
+        .with_expiration(expiration.into())
+}
+
+/// Checks that `key` can be a routing key.
+pub(super) fn check_key(key: &str) -> Result<(), BusError> {
+    if key.len() > LONGEST_KEY {
+        return Err(BusError::Subject(key.to_owned()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        assert_eq!(
+            shared_queue("ariproxy", "ari.create.app"),
+            "ariproxy-ari.create.app"
+        );
+        let (one, other) = (own_queue("ari.get"), own_queue("ari.get"));
+        assert!(one.starts_with("ari.get-") && one.ends_with("-q"));
+        assert_ne!(one, other);
+    }
+
+    #[test]
+    fn answers_echo_what_was_asked() {
+        let properties = answer_properties(Some("c1"));
+        assert_eq!(properties.correlation_id().as_deref(), Some("c1"));
+        assert_eq!(answer_properties(None).correlation_id(), &None);
+    }
+
+    #[test]
+    fn keys_that_the_protocol_cannot_carry() {
+        assert!(check_key(&"k".repeat(255)).is_ok());
+        assert!(check_key(&"k".repeat(256)).is_err());
+    }
+}
