@@ -78,10 +78,8 @@ struct Desk {
 enum Why {
     /// There is another link.
     Replaced,
-    /// The link is lost.
-    Lost,
-    /// The bus refuses the subscriptions, or has ended them.
-    Refused(BusError),
+    /// The link is lost, or the bus refuses the subscriptions, or has ended them.
+    Failed(BusError),
     /// It is time to end.
     Finished,
 }
@@ -106,17 +104,16 @@ impl Subscriptions {
             let Some(link) = desk.link.clone() else {
                 continue;
             };
-            let mut why = Why::Lost;
-            // An inbox that is not to be had is one of a link that is lost.
-            let _ = link.with_inbox(self.topic(), &mut |inbox| {
+            let mut why = Why::Failed(BusError::Lost);
+            let lent = link.with_inbox(self.topic(), &mut |inbox| {
                 why = self.serve(inbox, &mut desk);
             });
             desk.takes(false);
-            match why {
+            match lent.map_or_else(Why::Failed, |()| why) {
                 Why::Finished => return,
                 Why::Replaced => wait = Some(Duration::ZERO),
-                Why::Lost => desk.link = None,
-                Why::Refused(error) => {
+                Why::Failed(_) if link.is_lost() => desk.link = None,
+                Why::Failed(error) => {
                     let _ = self.tell.send(Event::Refused(self.class, desk.number));
                     if desk.refusal.as_ref() != Some(&error) {
                         log::warn!("requests on {}: {error}", self.class);
@@ -183,8 +180,8 @@ impl Subscriptions {
             match inbox.next(&self.waker) {
                 Next::Delivery(delivery) => self.take(delivery),
                 Next::Woken => {}
-                Next::Ended(why) => return Why::Refused(BusError::Ended(why)),
-                Next::Lost => return Why::Lost,
+                Next::Ended(why) => return Why::Failed(BusError::Ended(why)),
+                Next::Lost => return Why::Failed(BusError::Lost),
             }
         }
     }
@@ -212,8 +209,7 @@ impl Subscriptions {
                 let _ = self.tell.send(Event::Listening(self.class, desk.number));
                 Ok(())
             }
-            Err(BusError::Lost) => Err(Why::Lost),
-            Err(error) => Err(Why::Refused(error)),
+            Err(error) => Err(Why::Failed(error)),
         }
     }
 

@@ -50,6 +50,13 @@ impl InHand {
         self.lock().remove(&worker)
     }
 
+    /// Whether the answer to `reply` is on its way: a link that is lost has the bus deliver again
+    /// what is still in hand.
+    fn is_owed(&self, reply: &Reply) -> bool {
+        let owed = |owed: &Owed| owed.reply.as_ref() == Some(reply);
+        reply.correlation.is_some() && self.lock().values().any(owed)
+    }
+
     /// Answers what is in hand that the proxy stops; how many requests that were.
     pub fn abandon(&self, answers: &Answers) -> usize {
         let all = std::mem::take(&mut *self.lock());
@@ -104,6 +111,11 @@ impl Worker {
     }
 
     fn answer(&self, job: &mut Job) {
+        let reply = job.delivery.reply.as_ref();
+        if job.delivery.redelivered && reply.is_some_and(|reply| self.in_hand.is_owed(reply)) {
+            self.counters.requests_redelivered.add();
+            return;
+        }
         let owed = Owed {
             reply: job.delivery.reply.clone(),
             _receipt: job.delivery.receipt.take(),

@@ -59,8 +59,8 @@ impl fmt::Display for Class {
     }
 }
 
-/// Longest dialog name accepted, in bytes: with the prefix it must fit NATS' control line of 4 096.
-pub const LONGEST_DIALOG: usize = 512;
+/// Longest dialog name accepted, in bytes: with the prefix it must fit a routing key of RabbitMQ, 255.
+pub const LONGEST_DIALOG: usize = 200;
 
 /// The subjects of one application under one prefix.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -114,6 +114,7 @@ pub fn publishable(text: &str) -> bool {
         !token.is_empty()
             && token != "*"
             && token != ">"
+            && token != "#"
             && !token.chars().any(|c| c.is_whitespace() || c.is_control())
     })
 }

@@ -54,9 +54,8 @@ impl Frames {
         }
         let ready = self.bytes.get(self.given..self.checked).unwrap_or_default();
         let count = ready.len().min(into.len());
-        for (to, from) in into.iter_mut().zip(ready) {
-            *to = *from;
-        }
+        let (from, to) = (ready.split_at(count).0, into.split_at_mut(count).0);
+        to.copy_from_slice(from);
         self.given += count;
         Ok(count)
     }
