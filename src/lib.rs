@@ -22,7 +22,7 @@
 //! # The threads
 //!
 //! No thread is made per event or per request. Each of ours has a name; the two that the nats crate
-//! makes for a link have none and show as `bus-connect`.
+//! makes for a link have none and show as `bus-connect`, the two of RabbitMQ's show as `amiquip-io`.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
@@ -36,7 +36,8 @@
 //! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
-//! | `bus-flush` | sends what was handed to the link | being kicked, the bus |
+//! | `bus-flush` | sends what was handed to the link (NATS) | being kicked, the bus |
+//! | `bus-confirm` | hears what the broker has taken (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
 //!
 //! # The way of data
@@ -45,8 +46,8 @@
 //! events    Asterisk ══websocket══▶ ingest ─buffer─▶ publisher ─link─▶ bus
 //!
 //! requests  bus ─link─▶ sub-<class> ─queue─▶ worker ══REST══▶ Asterisk
-//!                                              │ answer
-//!                                              └─outlet─▶ link ─▶ bus
+//!                            ▲                 │ answer
+//!                            └────receipt──────┴─outlet─▶ link ─▶ bus
 //!
 //! changes   ingest, watch, bus-link, sub-<class>, publisher ─events─▶ main ─orders─▶ all
 //! ```
@@ -62,9 +63,11 @@
 //!   client that takes the application over, may end the process: [`exit`].
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that
 //!   ends its entity is published.
-//! - On a new link: subscriptions, then what waited, then the announcement.
-//! - A lost link is dead for good: what was not handed to it is for the next one; what was on its
-//!   way is not sent again.
+//! - On a new link: subscriptions, then what waited, then the announcement. A class that the bus
+//!   refuses holds up the announcement only.
+//! - A lost link is dead for good: what was not handed to it is for the next one. What was on its way
+//!   is sent again where the bus tells what it has taken ([`proxy::sent`]), and only by the publisher.
+//! - A receipt is dropped after the answer is handed over, and by that alone is a request forgotten.
 //! - Locks are held for the time of a look-up, never across I/O. Nothing of a proxy is global: two of
 //!   them share the logger and a source of random bits.
 //! - Secrets are in [`config::Secret`] and [`ari::Credentials`], which do not print.

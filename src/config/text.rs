@@ -41,8 +41,10 @@ fn tokens(text: &str) -> Result<(), String> {
             "{text:?} contains white space or a control character"
         ));
     }
-    if text.contains(['*', '>']) {
-        return Err(format!("{text:?} contains a wildcard of subjects, * or >"));
+    if text.contains(['*', '>']) || text.split('.').any(|token| token == "#") {
+        return Err(format!(
+            "{text:?} contains a wildcard of subjects, *, > or #"
+        ));
     }
     Ok(())
 }
@@ -77,7 +79,8 @@ mod tests {
             assert_eq!(name(good).as_deref(), Ok(good));
         }
         for bad in [
-            "", " ", "a b", "a\tb", "a\u{a0}b", "a\0", "*", "a>", "a,b", ".a", "a.", "a..b",
+            "", " ", "#", "a.#", "a b", "a\tb", "a\u{a0}b", "a\0", "*", "a>", "a,b", ".a", "a.",
+            "a..b",
         ] {
             assert!(name(bad).is_err(), "{bad:?}");
         }
