@@ -5,10 +5,21 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::asterisk::{Asterisk, ENTITY_ID};
-use crate::support::nats::{Bus, NatsServer};
+use crate::support::bus::{Bus, BusKind, Server, on_each_bus};
 use crate::support::proxy::ProxyBuilder;
 use crate::support::rig::Rig;
 use crate::support::wait::{SOON, wait_for, wait_until};
+
+on_each_bus!(
+    announced_at_start_and_on_every_ping,
+    everything_is_subscribed_to_before_it_is_announced,
+    several_proxies_answer_a_ping_each_for_itself,
+    defect_16_a_changed_id_is_followed_without_a_restart,
+    defect_16_a_restarted_asterisk_with_another_id_is_followed_at_once,
+    nothing_is_announced_while_asterisk_is_down,
+    the_id_can_be_given,
+    the_prefix_can_be_given,
+);
 
 /// How long to listen for what must not come.
 const SILENCE: Duration = Duration::from_millis(400);
@@ -17,13 +28,12 @@ fn announcement(id: &str) -> Value {
     json!({"asterisk": id, "node": id, "application": "conf"})
 }
 
-#[test]
-fn announced_at_start_and_on_every_ping() {
-    let nats = NatsServer::start();
+fn announced_at_start_and_on_every_ping(on: BusKind) {
+    let server = Server::start(on);
     let asterisk = Asterisk::start();
-    let bus = Bus::connect(&nats.url());
+    let bus = Bus::connect(&server.url());
     let announcements = bus.subscribe("ari.announce");
-    let _proxy = ProxyBuilder::new("conf", &asterisk, &nats.url()).spawn();
+    let _proxy = ProxyBuilder::new("conf", &asterisk, &server.url()).spawn();
     assert_eq!(
         announcements.expect("at start").json(),
         announcement(ENTITY_ID)
@@ -36,14 +46,13 @@ fn announced_at_start_and_on_every_ping() {
     assert_eq!(announcements.next(SILENCE), None);
 }
 
-#[test]
-fn everything_is_subscribed_to_before_it_is_announced() {
-    let nats = NatsServer::start();
+fn everything_is_subscribed_to_before_it_is_announced(on: BusKind) {
+    let server = Server::start(on);
     let asterisk = Asterisk::start();
     for round in 0..5 {
-        let bus = Bus::connect(&nats.url());
+        let bus = Bus::connect(&server.url());
         let announcements = bus.subscribe("ari.announce");
-        let _proxy = ProxyBuilder::new("conf", &asterisk, &nats.url()).spawn();
+        let _proxy = ProxyBuilder::new("conf", &asterisk, &server.url()).spawn();
         announcements.expect("at start");
         let request = json!({"kind": "AsteriskInfo", "key": null});
         for class in ["get", "data", "command", "create"] {
@@ -57,16 +66,15 @@ fn everything_is_subscribed_to_before_it_is_announced() {
     }
 }
 
-#[test]
-fn several_proxies_answer_a_ping_each_for_itself() {
-    let nats = NatsServer::start();
-    let bus = Bus::connect(&nats.url());
+fn several_proxies_answer_a_ping_each_for_itself(on: BusKind) {
+    let server = Server::start(on);
+    let bus = Bus::connect(&server.url());
     let announcements = bus.subscribe("ari.announce");
     let asterisks: Vec<Asterisk> = (0..3).map(|_| Asterisk::start()).collect();
     let mut proxies = Vec::new();
     for (number, asterisk) in asterisks.iter().enumerate() {
         asterisk.entity_id(&format!("00:0{number}"));
-        proxies.push(ProxyBuilder::new("conf", asterisk, &nats.url()).spawn());
+        proxies.push(ProxyBuilder::new("conf", asterisk, &server.url()).spawn());
         announcements.expect("at start");
     }
     bus.publish("ari.ping", "");
@@ -88,9 +96,8 @@ fn listens_as(bus: &Bus, id: &str) -> bool {
     })
 }
 
-#[test]
-fn defect_16_a_changed_id_is_followed_without_a_restart() {
-    let mut rig = Rig::start();
+fn defect_16_a_changed_id_is_followed_without_a_restart(on: BusKind) {
+    let mut rig = Rig::start(on);
     let announcements = rig.bus.subscribe("ari.announce");
     let events = rig.bus.subscribe("ari.event.>");
     rig.asterisk.entity_id("0a:0b:0c:0d:0e:0f");
@@ -118,9 +125,8 @@ fn defect_16_a_changed_id_is_followed_without_a_restart() {
     assert!(rig.proxy.is_running());
 }
 
-#[test]
-fn defect_16_a_restarted_asterisk_with_another_id_is_followed_at_once() {
-    let rig = Rig::start();
+fn defect_16_a_restarted_asterisk_with_another_id_is_followed_at_once(on: BusKind) {
+    let rig = Rig::start(on);
     let announcements = rig.bus.subscribe("ari.announce");
     rig.asterisk.stop();
     rig.asterisk.entity_id("0a:0b");
@@ -132,9 +138,8 @@ fn defect_16_a_restarted_asterisk_with_another_id_is_followed_at_once() {
     assert!(listens_as(&rig.bus, "0a:0b"));
 }
 
-#[test]
-fn nothing_is_announced_while_asterisk_is_down() {
-    let rig = Rig::start();
+fn nothing_is_announced_while_asterisk_is_down(on: BusKind) {
+    let rig = Rig::start(on);
     let announcements = rig.bus.subscribe("ari.announce");
     rig.asterisk.stop();
     wait_until("the proxy knows", SOON, || rig.probe().is_some());
@@ -146,9 +151,8 @@ fn nothing_is_announced_while_asterisk_is_down() {
     assert_eq!(got, announcement(ENTITY_ID));
 }
 
-#[test]
-fn the_id_can_be_given() {
-    let rig = Rig::with(|proxy| proxy.env("ARI_ASTERISK_ID", "my-asterisk"));
+fn the_id_can_be_given(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("ARI_ASTERISK_ID", "my-asterisk"));
     let announcements = rig.bus.subscribe("ari.announce");
     rig.bus.publish("ari.ping", "");
     assert_eq!(
@@ -164,13 +168,12 @@ fn the_id_can_be_given() {
     );
 }
 
-#[test]
-fn the_prefix_can_be_given() {
-    let nats = NatsServer::start();
+fn the_prefix_can_be_given(on: BusKind) {
+    let server = Server::start(on);
     let asterisk = Asterisk::start();
-    let bus = Bus::connect(&nats.url());
+    let bus = Bus::connect(&server.url());
     let announcements = bus.subscribe("voice.x.announce");
-    let _proxy = ProxyBuilder::new("conf", &asterisk, &nats.url())
+    let _proxy = ProxyBuilder::new("conf", &asterisk, &server.url())
         .env("MESSAGEBUS_PREFIX", "voice.x.")
         .spawn();
     announcements.expect("at start");

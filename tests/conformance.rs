@@ -2,12 +2,28 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::support::bus::{BusKind, on_each_bus};
 use crate::support::cases::{
     Case, Exchange, LEVELS, answer_case, answer_in_order, calls_difference, response_difference,
     subject,
 };
 use crate::support::rig::Rig;
 use crate::support::server::Reply;
+
+on_each_bus!(
+    all_recorded_cases_are_answered_as_recorded,
+    every_kind_works_on_every_level,
+    the_classes_restrict_nothing_but_changes_on_reads,
+    defect_23_kinds_that_change_something_are_refused_on_reading_classes,
+    a_missing_key_or_id_is_named,
+    a_missing_payload_is_named,
+    defect_11_an_id_never_leaves_its_segment,
+    defect_11_ids_that_are_steps_in_a_path_are_refused,
+    odd_values_arrive_as_they_are,
+    missing_ids_are_generated,
+    errors_begin_as_a_go_client_knows_them_and_go_on_with_asterisks_words,
+    an_unknown_kind_is_not_implemented,
+);
 
 /// Ids that would reach somewhere else, were they put into a path as they are.
 const ODD_IDS: [&str; 14] = [
@@ -75,9 +91,8 @@ fn replay(rig: &Rig, case: &Case, subject: &str, failures: &mut Vec<String>) {
     }
 }
 
-#[test]
-fn all_recorded_cases_are_answered_as_recorded() {
-    let rig = Rig::start();
+fn all_recorded_cases_are_answered_as_recorded(on: BusKind) {
+    let rig = Rig::start(on);
     let cases = Case::all();
     assert_eq!(cases.len(), 112);
     let mut failures = Vec::new();
@@ -87,9 +102,8 @@ fn all_recorded_cases_are_answered_as_recorded() {
     report(&failures);
 }
 
-#[test]
-fn every_kind_works_on_every_level() {
-    let rig = Rig::start();
+fn every_kind_works_on_every_level(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     for case in Case::all() {
         for level in LEVELS.iter().filter(|level| **level != case.level) {
@@ -99,9 +113,8 @@ fn every_kind_works_on_every_level() {
     report(&failures);
 }
 
-#[test]
-fn the_classes_restrict_nothing_but_changes_on_reads() {
-    let rig = Rig::start();
+fn the_classes_restrict_nothing_but_changes_on_reads(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     for case in Case::all() {
         let classes: &[&str] = match case.changes() {
@@ -115,9 +128,8 @@ fn the_classes_restrict_nothing_but_changes_on_reads() {
     report(&failures);
 }
 
-#[test]
-fn defect_23_kinds_that_change_something_are_refused_on_reading_classes() {
-    let rig = Rig::start();
+fn defect_23_kinds_that_change_something_are_refused_on_reading_classes(on: BusKind) {
+    let rig = Rig::start(on);
     rig.asterisk.on(|_| Some(Reply::done()));
     let mut failures = Vec::new();
     for case in Case::all().iter().filter(|case| case.changes()) {
@@ -133,9 +145,8 @@ fn defect_23_kinds_that_change_something_are_refused_on_reading_classes() {
     report(&failures);
 }
 
-#[test]
-fn a_missing_key_or_id_is_named() {
-    let rig = Rig::start();
+fn a_missing_key_or_id_is_named(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     for case in Case::all().iter().filter(|case| case.needs_id()) {
         let keys = [
@@ -156,9 +167,8 @@ fn a_missing_key_or_id_is_named() {
     report(&failures);
 }
 
-#[test]
-fn a_missing_payload_is_named() {
-    let rig = Rig::start();
+fn a_missing_payload_is_named(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     let mut kinds = 0;
     for case in &Case::all() {
@@ -236,9 +246,8 @@ fn with_odd(case: &Case, path: &[&str], last: &str, odd: &str) -> Value {
     request
 }
 
-#[test]
-fn defect_11_an_id_never_leaves_its_segment() {
-    let rig = Rig::start();
+fn defect_11_an_id_never_leaves_its_segment(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     let mut kinds = 0;
     for case in Case::all() {
@@ -277,9 +286,8 @@ fn defect_11_an_id_never_leaves_its_segment() {
     report(&failures);
 }
 
-#[test]
-fn defect_11_ids_that_are_steps_in_a_path_are_refused() {
-    let rig = Rig::start();
+fn defect_11_ids_that_are_steps_in_a_path_are_refused(on: BusKind) {
+    let rig = Rig::start(on);
     let mut failures = Vec::new();
     for case in Case::all() {
         for (path, last) in places(&case) {
@@ -298,9 +306,8 @@ fn defect_11_ids_that_are_steps_in_a_path_are_refused() {
     report(&failures);
 }
 
-#[test]
-fn odd_values_arrive_as_they_are() {
-    let rig = Rig::start();
+fn odd_values_arrive_as_they_are(on: BusKind) {
+    let rig = Rig::start(on);
     let key = json!({"kind": "channel", "id": "c"});
     let request = |kind: &str, payload: &str, value: Value| {
         let mut request = Map::new();
@@ -384,9 +391,8 @@ fn odd_values_arrive_as_they_are() {
     }
 }
 
-#[test]
-fn missing_ids_are_generated() {
-    let rig = Rig::start();
+fn missing_ids_are_generated(on: BusKind) {
+    let rig = Rig::start(on);
     let cases = [
         (
             "ChannelOriginate",
@@ -476,9 +482,8 @@ fn missing_ids_are_generated() {
     }
 }
 
-#[test]
-fn errors_begin_as_a_go_client_knows_them_and_go_on_with_asterisks_words() {
-    let rig = Rig::start();
+fn errors_begin_as_a_go_client_knows_them_and_go_on_with_asterisks_words(on: BusKind) {
+    let rig = Rig::start(on);
     let message = json!({"message": "Variable was not found"});
     let replies = [
         (404, "Variable Not Found", message),
@@ -504,9 +509,8 @@ fn errors_begin_as_a_go_client_knows_them_and_go_on_with_asterisks_words() {
     }
 }
 
-#[test]
-fn an_unknown_kind_is_not_implemented() {
-    let rig = Rig::start();
+fn an_unknown_kind_is_not_implemented(on: BusKind) {
+    let rig = Rig::start(on);
     for class in ["get", "data", "command", "create"] {
         let response = rig.ask(class, &json!({"kind": "ChannelFly", "key": {"id": "c"}}));
         let error = response["error"].as_str().unwrap_or_default();
@@ -517,7 +521,7 @@ fn an_unknown_kind_is_not_implemented() {
 
 #[test]
 fn requests_without_a_body_say_so() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     rig.asterisk.on(|_| Some(Reply::done()));
     for kind in ["ChannelAnswer", "ChannelStopRing", "AsteriskLoggingRotate"] {
         rig.asterisk.forget();
@@ -538,7 +542,7 @@ fn requests_without_a_body_say_so() {
 
 #[test]
 fn member_names_match_in_any_case_as_in_go() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     rig.asterisk.on(|_| Some(Reply::ok(&json!({}))));
     let request = json!({"Kind": "ChannelRecord", "KEY": {"ID": "c"}, "Channel_Record":
         {"NAME": "r", "options": {"format": "wav", "maxduration": 2_000_000_000, "beep": true}}});

@@ -5,15 +5,22 @@
 use serde_json::{Value, json};
 
 use crate::support::asterisk::Asterisk;
-use crate::support::nats::{BUS_PASSWORD, BUS_USER, Bus, NatsServer};
+use crate::support::bus::{Bus, BusKind, Server, on_each_bus};
+use crate::support::nats::{BUS_PASSWORD, BUS_USER, NatsBus, NatsServer};
 use crate::support::proxy::ProxyBuilder;
 use crate::support::rig::Rig;
 use crate::support::server::Reply;
 use crate::support::wait::{SOON, wait_until};
 
-#[test]
-fn defect_1_a_request_without_its_parts_kills_nothing() {
-    let mut rig = Rig::start();
+on_each_bus!(
+    defect_1_a_request_without_its_parts_kills_nothing,
+    defect_2_what_is_no_request_is_answered_if_it_can_be,
+    defect_9_calls_that_are_over_take_no_memory,
+    defect_14_a_server_that_wants_no_such_user_is_tried_again,
+);
+
+fn defect_1_a_request_without_its_parts_kills_nothing(on: BusKind) {
+    let mut rig = Rig::start(on);
     let requests = [
         (
             json!({"kind": "ChannelHangup", "key": {"kind": "channel", "id": "c"}}),
@@ -49,9 +56,8 @@ fn defect_1_a_request_without_its_parts_kills_nothing() {
     assert!(rig.proxy.is_running());
 }
 
-#[test]
-fn defect_2_what_is_no_request_is_answered_if_it_can_be() {
-    let mut rig = Rig::start();
+fn defect_2_what_is_no_request_is_answered_if_it_can_be(on: BusKind) {
+    let mut rig = Rig::start(on);
     let bodies: [&[u8]; 9] = [
         b"",
         b"hello",
@@ -76,16 +82,17 @@ fn defect_2_what_is_no_request_is_answered_if_it_can_be() {
     assert!(rig.proxy.is_running());
 }
 
-#[test]
-fn defect_9_calls_that_are_over_take_no_memory() {
+fn defect_9_calls_that_are_over_take_no_memory(on: BusKind) {
     const CALLS: usize = 3_000;
-    let rig = Rig::start();
+    let rig = Rig::start(on);
     let mut rounds = Vec::new();
     for round in 0..5 {
         let events = rig.bus.subscribe("ari.event.>");
         for call in 0..CALLS {
             let id = format!("{round}-{call}-{}", "x".repeat(200));
-            rig.bind("ChannelSubscribe", "channel", &id, &format!("dialog-{id}"));
+            // The longest that is taken.
+            let dialog = format!("{round}-{call}-{}", "d".repeat(190));
+            rig.bind("ChannelSubscribe", "channel", &id, &dialog);
             let event = json!({"type": "ChannelDestroyed", "channel": {"id": id}});
             rig.asterisk.push(event.to_string());
         }
@@ -99,7 +106,7 @@ fn defect_9_calls_that_are_over_take_no_memory() {
 
 #[test]
 fn defect_12_role_mute_and_absorb_dtmf_are_passed_on() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     rig.asterisk.on(|_| Some(Reply::done()));
     let key = json!({"kind": "bridge", "id": "b"});
     let request = json!({"kind": "BridgeAddChannel", "key": key, "bridge_add_channel":
@@ -119,7 +126,7 @@ fn defect_12_role_mute_and_absorb_dtmf_are_passed_on() {
 
 #[test]
 fn defect_13_log_channels_are_found_by_either_name() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     rig.asterisk.on(|request| {
         (request.path == "/ari/asterisk/logging").then(|| {
             Reply::ok(&json!([
@@ -144,7 +151,7 @@ fn defect_13_log_channels_are_found_by_either_name() {
 
 #[test]
 fn defect_13_dtmf_has_asterisks_defaults() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     rig.asterisk.on(|_| Some(Reply::done()));
     let with = |options: Value| {
         rig.asterisk.forget();
@@ -198,7 +205,7 @@ fn defect_14_tls_to_nats_works_and_needs_a_certificate_of_trust() {
     let (certificate, key) = (file("server.pem"), file("server.key"));
     let nats = NatsServer::start_with(&["--tls", "--tlscert", &certificate, "--tlskey", &key]);
     let asterisk = Asterisk::start();
-    let bus = Bus::connect_tls(&nats.url(), &file("ca.pem"));
+    let bus = Bus::Nats(NatsBus::connect_tls(&nats.url(), &file("ca.pem")));
     let announcements = bus.subscribe("ari.announce");
     let url = format!("tls://{BUS_USER}:{BUS_PASSWORD}@127.0.0.1:{}", nats.port());
     let stranger = ProxyBuilder::new("conf", &asterisk, &url).spawn();
@@ -221,11 +228,10 @@ fn defect_14_tls_to_nats_works_and_needs_a_certificate_of_trust() {
     }
 }
 
-#[test]
-fn defect_14_a_server_that_wants_no_such_user_is_tried_again() {
-    let nats = NatsServer::start();
+fn defect_14_a_server_that_wants_no_such_user_is_tried_again(on: BusKind) {
+    let server = Server::start(on);
     let asterisk = Asterisk::start();
-    let url = format!("nats://{BUS_USER}:wrong@127.0.0.1:{}", nats.port());
+    let url = server.url().replace(BUS_PASSWORD, "wrong");
     let mut proxy = ProxyBuilder::new("conf", &asterisk, &url).spawn();
     let line = proxy.wait_log("messagebus.url");
     assert!(!line.contains("wrong"), "{line}");

@@ -4,10 +4,26 @@
 use serde_json::{Value, json};
 
 use crate::support::asterisk::ENTITY_ID;
-use crate::support::nats::{Message, Messages};
+use crate::support::bus::{BusKind, Message, Messages, on_each_bus};
 use crate::support::rig::Rig;
 use crate::support::server::Reply;
 use crate::support::wait::{SOON, wait_until};
+
+on_each_bus!(
+    the_recorded_events_pass_byte_for_byte_in_order,
+    the_recorded_events_pass_in_one_burst,
+    defect_3_every_type_passes_with_every_member,
+    odd_frames_do_no_harm,
+    a_dialog_gets_the_events_of_what_it_is_bound_to,
+    defect_10_a_dialog_gets_the_events_of_its_recording_and_device_state,
+    a_dialog_gets_the_events_of_what_its_requests_create,
+    a_dialog_gets_events_that_name_its_channel_anywhere,
+    defect_22_an_event_comes_once_per_dialog,
+    defect_9_a_binding_ends_with_its_entity_after_its_last_event,
+    a_binding_outlives_a_call_that_asterisk_may_have_carried_out,
+    bindings_are_bounded_in_number,
+    a_dialog_that_cannot_be_a_subject_does_no_harm,
+);
 
 /// The event types of Asterisk 22 and 23.
 const TYPES: [&str; 46] = [
@@ -104,9 +120,8 @@ fn channel_event(kind: &str, id: &str) -> Value {
     json!({"type": kind, "channel": {"id": id, "name": "Local/1", "state": "Up"}})
 }
 
-#[test]
-fn the_recorded_events_pass_byte_for_byte_in_order() {
-    let rig = Rig::with(|proxy| {
+fn the_recorded_events_pass_byte_for_byte_in_order(on: BusKind) {
+    let rig = Rig::with(on, |proxy| {
         proxy
             .env("ARI_APPLICATION", "test")
             .env("ARI_REPLACED_PAUSE", "50ms")
@@ -133,9 +148,8 @@ fn the_recorded_events_pass_byte_for_byte_in_order() {
     }
 }
 
-#[test]
-fn the_recorded_events_pass_in_one_burst() {
-    let rig = Rig::start();
+fn the_recorded_events_pass_in_one_burst(on: BusKind) {
+    let rig = Rig::start(on);
     let messages = rig.bus.subscribe("ari.event.>");
     let all = include_str!("data/events.jsonl").lines();
     let events: Vec<&str> = all.filter(|e| !e.contains("ApplicationReplaced")).collect();
@@ -151,9 +165,8 @@ fn the_recorded_events_pass_in_one_burst() {
     assert_eq!(got, events);
 }
 
-#[test]
-fn defect_3_every_type_passes_with_every_member() {
-    let rig = Rig::with(|proxy| proxy.env("ARI_REPLACED_PAUSE", "50ms"));
+fn defect_3_every_type_passes_with_every_member(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("ARI_REPLACED_PAUSE", "50ms"));
     let messages = rig.bus.subscribe("ari.event.>");
     for kind in TYPES.iter().chain(&["ChannelTeleported"]) {
         let sockets = rig.asterisk.websocket_requests().len();
@@ -172,9 +185,8 @@ fn defect_3_every_type_passes_with_every_member() {
     }
 }
 
-#[test]
-fn odd_frames_do_no_harm() {
-    let mut rig = Rig::start();
+fn odd_frames_do_no_harm(on: BusKind) {
+    let mut rig = Rig::start(on);
     let messages = rig.bus.subscribe("ari.event.>");
     rig.bind("ChannelSubscribe", "channel", "c", "d");
     let long = format!("{{\"type\":\"Long\",\"text\":\"{}\"}}", "ü".repeat(100_000));
@@ -205,7 +217,7 @@ fn odd_frames_do_no_harm() {
 
 #[test]
 fn an_event_too_large_for_the_server_is_lost_alone() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     let messages = rig.bus.subscribe("ari.event.>");
     let large = format!("{{\"type\":\"Large\",\"x\":\"{}\"}}", "x".repeat(1_200_000));
     rig.asterisk.push(r#"{"type":"Before"}"#);
@@ -219,7 +231,7 @@ fn an_event_too_large_for_the_server_is_lost_alone() {
 
 #[test]
 fn the_credentials_are_in_a_header_and_not_in_the_url() {
-    let rig = Rig::start();
+    let rig = Rig::start(BusKind::Nats);
     let upgrades = rig.asterisk.websocket_requests();
     assert_eq!(upgrades.len(), 1);
     assert!(upgrades[0].headers["authorization"].starts_with("Basic "));
@@ -231,9 +243,8 @@ fn the_credentials_are_in_a_header_and_not_in_the_url() {
     );
 }
 
-#[test]
-fn a_dialog_gets_the_events_of_what_it_is_bound_to() {
-    let rig = Rig::start();
+fn a_dialog_gets_the_events_of_what_it_is_bound_to(on: BusKind) {
+    let rig = Rig::start(on);
     let cases = [
         (
             "ChannelSubscribe",
@@ -273,9 +284,8 @@ fn a_dialog_gets_the_events_of_what_it_is_bound_to() {
     }
 }
 
-#[test]
-fn defect_10_a_dialog_gets_the_events_of_its_recording_and_device_state() {
-    let rig = Rig::start();
+fn defect_10_a_dialog_gets_the_events_of_its_recording_and_device_state(on: BusKind) {
+    let rig = Rig::start(on);
     rig.asterisk.on(|_| Some(Reply::done()));
     rig.bind("RecordingLiveSubscribe", "liverecording", "r1", "d1");
     let recording = json!({"type": "RecordingStarted", "recording":
@@ -291,9 +301,8 @@ fn defect_10_a_dialog_gets_the_events_of_its_recording_and_device_state() {
     assert_eq!(of_dialog(&published, "d2"), [with_dialog(&device, "d2")]);
 }
 
-#[test]
-fn a_dialog_gets_the_events_of_what_its_requests_create() {
-    let rig = Rig::start();
+fn a_dialog_gets_the_events_of_what_its_requests_create(on: BusKind) {
+    let rig = Rig::start(on);
     rig.asterisk
         .on(|_| Some(Reply::ok(&json!({"id": "x", "name": "x"}))));
     let key = |kind: &str, dialog: &str| json!({"kind": kind, "id": "there", "dialog": dialog});
@@ -338,9 +347,8 @@ fn a_dialog_gets_the_events_of_what_its_requests_create() {
     }
 }
 
-#[test]
-fn a_dialog_gets_events_that_name_its_channel_anywhere() {
-    let rig = Rig::start();
+fn a_dialog_gets_events_that_name_its_channel_anywhere(on: BusKind) {
+    let rig = Rig::start(on);
     rig.bind("ChannelSubscribe", "channel", "c", "d");
     let channel = json!({"id": "c", "name": "x"});
     let events: Vec<Value> = [
@@ -368,9 +376,8 @@ fn a_dialog_gets_events_that_name_its_channel_anywhere() {
     assert_eq!(of_dialog(&published, "d"), expected);
 }
 
-#[test]
-fn defect_22_an_event_comes_once_per_dialog() {
-    let rig = Rig::start();
+fn defect_22_an_event_comes_once_per_dialog(on: BusKind) {
+    let rig = Rig::start(on);
     rig.bind("ChannelSubscribe", "channel", "c", "d");
     rig.bind("BridgeSubscribe", "bridge", "b", "d");
     rig.bind("BridgeSubscribe", "bridge", "b", "other");
@@ -385,9 +392,8 @@ fn defect_22_an_event_comes_once_per_dialog() {
     );
 }
 
-#[test]
-fn defect_9_a_binding_ends_with_its_entity_after_its_last_event() {
-    let rig = Rig::start();
+fn defect_9_a_binding_ends_with_its_entity_after_its_last_event(on: BusKind) {
+    let rig = Rig::start(on);
     let cases = [
         (
             "ChannelSubscribe",
@@ -427,9 +433,8 @@ fn defect_9_a_binding_ends_with_its_entity_after_its_last_event() {
     }
 }
 
-#[test]
-fn a_binding_outlives_a_call_that_asterisk_may_have_carried_out() {
-    let rig = Rig::with(|proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "300ms"));
+fn a_binding_outlives_a_call_that_asterisk_may_have_carried_out(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "300ms"));
     let answer = |id: &str, dialog: &str| {
         let key = json!({"kind": "channel", "id": id, "dialog": dialog});
         rig.ask("command", &json!({"kind": "ChannelAnswer", "key": key}))
@@ -448,9 +453,8 @@ fn a_binding_outlives_a_call_that_asterisk_may_have_carried_out() {
     assert_eq!(of_dialog(&published, "in-vain"), [] as [Value; 0]);
 }
 
-#[test]
-fn bindings_are_bounded_in_number() {
-    let rig = Rig::with(|proxy| proxy.env("DIALOGS_MAX", "10"));
+fn bindings_are_bounded_in_number(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("DIALOGS_MAX", "10"));
     for number in 0..50 {
         rig.bind(
             "ChannelSubscribe",
@@ -470,9 +474,8 @@ fn bindings_are_bounded_in_number() {
     assert_eq!(of_dialog(&published, "d49").len(), 1, "the newest is kept");
 }
 
-#[test]
-fn a_dialog_that_cannot_be_a_subject_does_no_harm() {
-    let rig = Rig::start();
+fn a_dialog_that_cannot_be_a_subject_does_no_harm(on: BusKind) {
+    let rig = Rig::start(on);
     for dialog in [
         "a b",
         "*",

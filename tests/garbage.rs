@@ -4,10 +4,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use crate::support::bus::{BusKind, on_each_bus};
 use crate::support::cases::{Case, LEVELS, subject};
 use crate::support::rig::Rig;
 use crate::support::server::{Reply, Request};
 use crate::support::wait::SOON;
+
+on_each_bus!(
+    ten_thousand_random_requests_are_all_answered,
+    random_messages_without_a_reply_subject_and_pings_do_no_harm,
+    random_events_pass_as_they_are,
+);
 
 /// How many requests are sent in all.
 const REQUESTS: usize = 10_000;
@@ -262,11 +269,10 @@ fn is_known(request: &Request) -> bool {
         })
 }
 
-#[test]
-fn ten_thousand_random_requests_are_all_answered() {
+fn ten_thousand_random_requests_are_all_answered(on: BusKind) {
     let mut random = Random::seeded();
     let cases = Case::all();
-    let mut rig = Rig::start();
+    let mut rig = Rig::start(on);
     rig.asterisk.on(any_reply);
     let start = Instant::now();
     for _ in 0..REQUESTS / BATCH {
@@ -304,11 +310,10 @@ fn ten_thousand_random_requests_are_all_answered() {
     }
 }
 
-#[test]
-fn random_messages_without_a_reply_subject_and_pings_do_no_harm() {
+fn random_messages_without_a_reply_subject_and_pings_do_no_harm(on: BusKind) {
     let mut random = Random::seeded();
     let cases = Case::all();
-    let mut rig = Rig::start();
+    let mut rig = Rig::start(on);
     rig.asterisk.on(any_reply);
     let announcements = rig.bus.subscribe("ari.announce");
     for round in 0..20 {
@@ -328,10 +333,9 @@ fn random_messages_without_a_reply_subject_and_pings_do_no_harm() {
     });
 }
 
-#[test]
-fn random_events_pass_as_they_are() {
+fn random_events_pass_as_they_are(on: BusKind) {
     let mut random = Random::seeded();
-    let rig = Rig::start();
+    let rig = Rig::start(on);
     for id in ["a", "b", "1700.1"] {
         rig.bind("ChannelSubscribe", "channel", id, "d");
     }

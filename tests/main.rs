@@ -1,4 +1,4 @@
-//! Tests of the proxy as a process, over real NATS servers, against a scripted Asterisk and, where
+//! Tests of the proxy as a process, over real NATS and RabbitMQ servers, against a scripted Asterisk and, where
 //! one is given, the real one.
 
 // Helpers outside of test functions fail a test by panicking, as the tests themselves do.
@@ -13,6 +13,10 @@ mod events;
 mod garbage;
 mod links;
 mod overload;
+mod rabbit;
+mod rabbit_creates;
+mod rabbit_links;
+mod rabbit_poison;
 mod real;
 mod selftest;
 mod shutdown;

@@ -4,10 +4,21 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::nats::Messages;
+use crate::support::bus::{Bus, BusKind, Messages, on_each_bus};
 use crate::support::rig::Rig;
 use crate::support::server::{Reply, Request};
 use crate::support::wait::{SOON, wait_until};
+
+on_each_bus!(
+    defect_20_a_full_queue_is_answered_at_once,
+    defect_8_a_request_that_waited_too_long_is_answered_and_not_done,
+    defect_20_a_stalled_asterisk_holds_few_connections,
+    defect_20_connections_are_used_again,
+    events_pass_while_requests_are_stuck,
+    defect_4_a_burst_is_lost_nowhere,
+    defect_4_what_is_lost_while_the_bus_is_away_is_said,
+    defect_4_events_are_taken_while_the_bus_is_stuck,
+);
 
 fn list() -> String {
     json!({"kind": "ChannelList", "key": null}).to_string()
@@ -26,9 +37,8 @@ fn error(answers: &Messages) -> String {
         .to_owned()
 }
 
-#[test]
-fn defect_20_a_full_queue_is_answered_at_once() {
-    let rig = Rig::with(|proxy| {
+fn defect_20_a_full_queue_is_answered_at_once(on: BusKind) {
+    let rig = Rig::with(on, |proxy| {
         proxy
             .env("WORKERS_COUNT", "2")
             .env("WORKERS_QUEUE", "3")
@@ -56,9 +66,8 @@ fn defect_20_a_full_queue_is_answered_at_once() {
     assert_eq!(rig.probe(), None);
 }
 
-#[test]
-fn defect_8_a_request_that_waited_too_long_is_answered_and_not_done() {
-    let rig = Rig::with(|proxy| {
+fn defect_8_a_request_that_waited_too_long_is_answered_and_not_done(on: BusKind) {
+    let rig = Rig::with(on, |proxy| {
         proxy
             .env("WORKERS_COUNT", "1")
             .env("WORKERS_MAX_WAIT", "300ms")
@@ -90,9 +99,8 @@ fn defect_8_a_request_that_waited_too_long_is_answered_and_not_done() {
     assert!(!originated, "run afterwards");
 }
 
-#[test]
-fn defect_20_a_stalled_asterisk_holds_few_connections() {
-    let rig = Rig::with(|proxy| {
+fn defect_20_a_stalled_asterisk_holds_few_connections(on: BusKind) {
+    let rig = Rig::with(on, |proxy| {
         proxy
             .env("WORKERS_COUNT", "8")
             .env("WORKERS_MAX_WAIT", "1s")
@@ -120,9 +128,8 @@ fn defect_20_a_stalled_asterisk_holds_few_connections() {
     assert!(after <= before + 16, "{before} files before, {after} after");
 }
 
-#[test]
-fn defect_20_connections_are_used_again() {
-    let rig = Rig::with(|proxy| proxy.env("WORKERS_COUNT", "4"));
+fn defect_20_connections_are_used_again(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("WORKERS_COUNT", "4"));
     rig.asterisk.on(no_channels);
     for _ in 0..5 {
         let requests: Vec<Messages> = (0..100).map(|_| rig.bus.send("ari.get", list())).collect();
@@ -136,7 +143,7 @@ fn defect_20_connections_are_used_again() {
 
 #[test]
 fn connections_that_asterisk_closed_while_idle_fail_no_request() {
-    let rig = Rig::with(|proxy| proxy.env("WORKERS_COUNT", "4"));
+    let rig = Rig::with(BusKind::Nats, |proxy| proxy.env("WORKERS_COUNT", "4"));
     rig.asterisk.on(no_channels);
     for _ in 0..20 {
         let requests: Vec<Messages> = (0..20).map(|_| rig.bus.send("ari.get", list())).collect();
@@ -147,9 +154,8 @@ fn connections_that_asterisk_closed_while_idle_fail_no_request() {
     }
 }
 
-#[test]
-fn events_pass_while_requests_are_stuck() {
-    let rig = Rig::with(|proxy| proxy.env("WORKERS_COUNT", "2"));
+fn events_pass_while_requests_are_stuck(on: BusKind) {
+    let rig = Rig::with(on, |proxy| proxy.env("WORKERS_COUNT", "2"));
     rig.asterisk.stall_http(true);
     let _requests: Vec<Messages> = (0..50).map(|_| rig.bus.send("ari.get", list())).collect();
     wait_until("the workers are busy", SOON, || {
@@ -160,9 +166,8 @@ fn events_pass_while_requests_are_stuck() {
     events.expect("an event");
 }
 
-#[test]
-fn defect_4_a_burst_is_lost_nowhere() {
-    let rig = Rig::start();
+fn defect_4_a_burst_is_lost_nowhere(on: BusKind) {
+    let rig = Rig::start(on);
     let events = rig.bus.subscribe("ari.event.>");
     let filler = "x".repeat(400);
     for number in 0..20_000 {
@@ -175,18 +180,17 @@ fn defect_4_a_burst_is_lost_nowhere() {
     }
 }
 
-#[test]
-fn defect_4_what_is_lost_while_the_bus_is_away_is_said() {
-    let mut rig = Rig::with(|proxy| proxy.env("EVENTS_MAX_COUNT", "100"));
-    rig.nats.kill();
+fn defect_4_what_is_lost_while_the_bus_is_away_is_said(on: BusKind) {
+    let mut rig = Rig::own(on, |proxy| proxy.env("EVENTS_MAX_COUNT", "100"));
+    rig.server.kill();
     rig.proxy.wait_log("lost");
     for number in 0..1_000 {
         rig.asterisk
             .push(format!("{{\"type\":\"X\",\"n\":{number}}}"));
     }
     rig.proxy.wait_log("dropped");
-    rig.nats.restart();
-    let bus = crate::support::nats::Bus::connect(&rig.nats.url());
+    rig.server.restart();
+    let bus = Bus::connect(&rig.server.url());
     wait_until("it serves", SOON, || {
         let request = json!({"kind": "AsteriskInfo", "key": null});
         let answer = bus.try_ask("ari.data", &request, Duration::from_secs(5));
@@ -195,10 +199,9 @@ fn defect_4_what_is_lost_while_the_bus_is_away_is_said() {
     assert!(rig.proxy.is_running());
 }
 
-#[test]
-fn defect_4_events_are_taken_while_the_bus_is_stuck() {
-    let rig = Rig::start();
-    rig.nats.pause();
+fn defect_4_events_are_taken_while_the_bus_is_stuck(on: BusKind) {
+    let rig = Rig::own(on, |proxy| proxy);
+    rig.server.pause();
     // More than any socket holds: Asterisk drops a websocket that is not read.
     let filler = "x".repeat(1_000);
     for number in 0..30_000 {
@@ -206,7 +209,7 @@ fn defect_4_events_are_taken_while_the_bus_is_stuck() {
             "{{\"type\":\"X\",\"n\":{number},\"x\":\"{filler}\"}}"
         ));
     }
-    rig.nats.resume();
+    rig.server.resume();
     assert_eq!(
         rig.asterisk.websocket_requests().len(),
         1,

@@ -7,11 +7,17 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::nats::{Bus, Messages, NatsServer};
+use crate::support::bus::{Bus, BusKind, Messages, Server, on_each_bus};
 use crate::support::proxy::{ProxyBuilder, ProxyProcess};
 use crate::support::server::basic;
 use crate::support::wait::SOON;
 use crate::support::websocket::EventSocket;
+
+on_each_bus!(
+    a_call_and_its_events_as_another_websocket_sees_them,
+    a_dialog_gets_the_events_of_its_call,
+    errors_of_the_real_asterisk_begin_as_recorded,
+);
 
 /// Where the real Asterisk is.
 struct Place {
@@ -63,13 +69,13 @@ struct Call {
     events: Messages,
     seen: Vec<Value>,
     proxy: ProxyProcess,
-    _nats: NatsServer,
+    _server: Server,
 }
 
 impl Call {
-    fn start(place: &Place) -> Call {
-        let nats = NatsServer::start();
-        let bus = Bus::connect(&nats.url());
+    fn start(on: BusKind, place: &Place) -> Call {
+        let server = Server::start(on);
+        let bus = Bus::connect(&server.url());
         let announcements = bus.subscribe("ari.announce");
         let application = unique("app");
         let proxy = ProxyBuilder::bare()
@@ -78,7 +84,7 @@ impl Call {
             .env("ARI_PASSWORD", &place.password)
             .env("ARI_HTTP_URL", format!("http://{}", place.rest))
             .env("ARI_WEBSOCKET_URL", place.websocket_url())
-            .env("MESSAGEBUS_URL", nats.url())
+            .env("MESSAGEBUS_URL", server.url())
             .spawn();
         announcements.expect("at start");
         Call {
@@ -87,7 +93,7 @@ impl Call {
             bus,
             seen: Vec::new(),
             proxy,
-            _nats: nats,
+            _server: server,
         }
     }
 
@@ -227,11 +233,10 @@ fn of_channel(events: &[Value], id: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-#[test]
-fn a_call_through_nats_and_its_events_as_another_websocket_sees_them() {
+fn a_call_and_its_events_as_another_websocket_sees_them(on: BusKind) {
     let Some(place) = place() else { return };
     let mut observer = place.observer();
-    let mut call = Call::start(&place);
+    let mut call = Call::start(on, &place);
     let [a, a_other] = call.originate("");
     let [b, b_other] = call.originate("");
 
@@ -354,10 +359,9 @@ fn since<'a>(theirs: &'a [(String, String)], first: &(String, String)) -> &'a [(
     &theirs[index.unwrap_or_else(|| panic!("{first:?} not in {theirs:?}"))..]
 }
 
-#[test]
-fn a_dialog_gets_the_events_of_its_call() {
+fn a_dialog_gets_the_events_of_its_call(on: BusKind) {
     let Some(place) = place() else { return };
-    let mut call = Call::start(&place);
+    let mut call = Call::start(on, &place);
     let dialog = unique("dialog");
     let dialog_events = call.bus.subscribe(&format!("ari.dialogevent.{dialog}"));
     let [a, a_other] = call.originate(&dialog);
@@ -389,10 +393,9 @@ fn a_dialog_gets_the_events_of_its_call() {
     call.end();
 }
 
-#[test]
-fn errors_of_the_real_asterisk_begin_as_recorded() {
+fn errors_of_the_real_asterisk_begin_as_recorded(on: BusKind) {
     let Some(place) = place() else { return };
-    let call = Call::start(&place);
+    let call = Call::start(on, &place);
     let none = unique("none");
     let cases = [
         (

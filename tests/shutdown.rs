@@ -8,19 +8,32 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::support::asterisk::{Asterisk, PASSWORD, USER};
-use crate::support::nats::{BUS_PASSWORD, Bus, NatsServer};
+use crate::support::bus::{Bus, BusKind, Server, on_each_bus};
+use crate::support::nats::{BUS_PASSWORD, NatsServer};
 use crate::support::proxy::{ProxyBuilder, ProxyProcess};
 use crate::support::rig::Rig;
 use crate::support::server::Reply;
 use crate::support::wait::{SOON, wait_until};
 
+on_each_bus!(
+    defect_15_both_signals_end_it_with_status_0,
+    defect_15_no_create_request_is_lost_when_a_member_leaves_the_group,
+    defect_15_it_ends_as_well_while_its_peers_are_away,
+    defect_15_it_ends_as_well_while_the_bus_is_stopped,
+    defect_15_requests_in_hand_are_finished_and_the_groups_left,
+    defect_15_a_request_that_asterisk_never_answers_does_not_hold_it,
+    defect_15_events_in_hand_are_published_before_the_end,
+    secrets_are_never_printed,
+    log_lines_have_time_level_and_thread_and_none_per_event,
+    threads_have_names,
+);
+
 /// How long an orderly end may take; the rest is for a machine busy with other tests.
 const ORDERLY: Duration = Duration::from_secs(5 + 2);
 
-#[test]
-fn defect_15_both_signals_end_it_with_status_0() {
+fn defect_15_both_signals_end_it_with_status_0(on: BusKind) {
     for signal in ["TERM", "INT"] {
-        let mut rig = Rig::start();
+        let mut rig = Rig::start(on);
         let start = Instant::now();
         rig.proxy.signal(signal);
         assert_eq!(rig.proxy.wait_exit(SOON), Some(0), "{signal}");
@@ -33,9 +46,8 @@ fn defect_15_both_signals_end_it_with_status_0() {
     }
 }
 
-#[test]
-fn defect_15_no_create_request_is_lost_when_a_member_leaves_the_group() {
-    let rig = Rig::start();
+fn defect_15_no_create_request_is_lost_when_a_member_leaves_the_group(on: BusKind) {
+    let rig = Rig::start(on);
     let announcements = rig.bus.subscribe("ari.announce");
     let answers = rig.bus.subscribe("answers.*");
     let stage = json!({"kind": "BridgeStageCreate", "key": {"kind": "bridge", "id": "b"}});
@@ -43,7 +55,7 @@ fn defect_15_no_create_request_is_lost_when_a_member_leaves_the_group() {
     let mut asked = 0;
     for _ in 0..5 {
         let asterisk = Asterisk::start();
-        let mut leaver = ProxyBuilder::new("conf", &asterisk, &rig.nats.url()).spawn();
+        let mut leaver = ProxyBuilder::new("conf", &asterisk, &rig.server.url()).spawn();
         announcements.expect("of the second member");
         let mut ask = |count: usize| {
             for _ in 0..count {
@@ -74,25 +86,23 @@ fn defect_15_no_create_request_is_lost_when_a_member_leaves_the_group() {
     assert!(answers.arrived().is_empty(), "and not twice");
 }
 
-#[test]
-fn defect_15_it_ends_as_well_while_its_peers_are_away() {
-    let mut rig = Rig::start();
-    rig.nats.kill();
+fn defect_15_it_ends_as_well_while_its_peers_are_away(on: BusKind) {
+    let mut rig = Rig::own(on, |proxy| proxy);
+    rig.server.kill();
     rig.asterisk.stop();
     rig.proxy.wait_log("lost");
     rig.proxy.signal("TERM");
     assert_eq!(rig.proxy.wait_exit(ORDERLY), Some(0));
-    let nats = NatsServer::absent(&[]);
-    let mut proxy = ProxyBuilder::new("conf", &rig.asterisk, &nats.url()).spawn();
+    let server = Server::absent(on);
+    let mut proxy = ProxyBuilder::new("conf", &rig.asterisk, &server.url()).spawn();
     proxy.wait_log("no bus server");
     proxy.signal("TERM");
     assert_eq!(proxy.wait_exit(ORDERLY), Some(0));
 }
 
-#[test]
-fn defect_15_it_ends_as_well_while_nats_is_stopped() {
-    let mut rig = Rig::start();
-    rig.nats.pause();
+fn defect_15_it_ends_as_well_while_the_bus_is_stopped(on: BusKind) {
+    let mut rig = Rig::own(on, |proxy| proxy);
+    rig.server.pause();
     for _ in 0..100 {
         rig.asterisk.push(format!(
             "{{\"type\":\"X\",\"x\":\"{}\"}}",
@@ -101,13 +111,12 @@ fn defect_15_it_ends_as_well_while_nats_is_stopped() {
     }
     rig.proxy.signal("TERM");
     let status = rig.proxy.wait_exit(ORDERLY);
-    rig.nats.resume();
+    rig.server.resume();
     assert_eq!(status, Some(0));
 }
 
-#[test]
-fn defect_15_requests_in_hand_are_finished_and_the_groups_left() {
-    let mut rig = Rig::start();
+fn defect_15_requests_in_hand_are_finished_and_the_groups_left(on: BusKind) {
+    let mut rig = Rig::start(on);
     let (asked, go) = (
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
@@ -129,7 +138,7 @@ fn defect_15_requests_in_hand_are_finished_and_the_groups_left() {
     rig.proxy.signal("TERM");
     wait_until("nobody listens any more", SOON, || {
         let classes = ["get", "data", "command", "create"];
-        let timeout = Duration::from_secs(2);
+        let timeout = on.unanswered(Duration::from_secs(2));
         let nobody = |class: &&str| {
             rig.bus
                 .try_ask(&format!("ari.{class}"), &list, timeout)
@@ -145,9 +154,8 @@ fn defect_15_requests_in_hand_are_finished_and_the_groups_left() {
     assert_eq!(rig.proxy.wait_exit(SOON), Some(0));
 }
 
-#[test]
-fn defect_15_a_request_that_asterisk_never_answers_does_not_hold_it() {
-    let mut rig = Rig::with(|proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "60s"));
+fn defect_15_a_request_that_asterisk_never_answers_does_not_hold_it(on: BusKind) {
+    let mut rig = Rig::with(on, |proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "60s"));
     rig.asterisk.stall_http(true);
     let answers = rig.bus.send(
         "ari.get",
@@ -163,9 +171,8 @@ fn defect_15_a_request_that_asterisk_never_answers_does_not_hold_it() {
     assert!(error.contains("stopping"), "{error}");
 }
 
-#[test]
-fn defect_15_events_in_hand_are_published_before_the_end() {
-    let mut rig = Rig::start();
+fn defect_15_events_in_hand_are_published_before_the_end(on: BusKind) {
+    let mut rig = Rig::start(on);
     let events = rig.bus.subscribe("ari.event.>");
     for number in 0..2_000 {
         rig.asterisk
@@ -187,7 +194,9 @@ fn defect_15_events_in_hand_are_published_before_the_end() {
 
 #[test]
 fn defect_15_a_second_signal_ends_it_at_once() {
-    let mut rig = Rig::with(|proxy| proxy.env("HTTP_RESPONSE_TIMEOUT", "60s"));
+    let mut rig = Rig::with(BusKind::Nats, |proxy| {
+        proxy.env("HTTP_RESPONSE_TIMEOUT", "60s")
+    });
     rig.asterisk.stall_http(true);
     let _answers = rig.bus.send(
         "ari.get",
@@ -347,9 +356,8 @@ fn help_and_version_end_with_status_0() {
     }
 }
 
-#[test]
-fn secrets_are_never_printed() {
-    let mut rig = Rig::with(|proxy| proxy.env("LOG_LEVEL", "trace"));
+fn secrets_are_never_printed(on: BusKind) {
+    let mut rig = Rig::own(on, |proxy| proxy.env("LOG_LEVEL", "trace"));
     let answer = rig.ask("data", &json!({"kind": "ChannelData", "key": {"id": "c"}}));
     assert_ne!(answer["error"], "");
     rig.asterisk.push(r#"{"type":"X"}"#);
@@ -357,7 +365,7 @@ fn secrets_are_never_printed() {
     wait_until("a new websocket", SOON, || {
         rig.asterisk.websocket_requests().len() == 2
     });
-    rig.nats.kill();
+    rig.server.kill();
     rig.proxy.wait_log("lost");
     rig.proxy.wait_log("no bus server");
     rig.proxy.signal("TERM");
@@ -370,9 +378,8 @@ fn secrets_are_never_printed() {
     }
 }
 
-#[test]
-fn log_lines_have_time_level_and_thread_and_none_per_event() {
-    let rig = Rig::start();
+fn log_lines_have_time_level_and_thread_and_none_per_event(on: BusKind) {
+    let rig = Rig::start(on);
     let events = rig.bus.subscribe("ari.event.>");
     let before = rig.proxy.lines().len();
     for number in 0..500 {
@@ -391,9 +398,8 @@ fn log_lines_have_time_level_and_thread_and_none_per_event() {
     }
 }
 
-#[test]
-fn threads_have_names() {
-    let rig = Rig::start();
+fn threads_have_names(on: BusKind) {
+    let rig = Rig::start(on);
     let threads = rig.proxy.threads();
     let unnamed = threads.iter().filter(|name| *name == "ari-proxy").count();
     // The main thread has the name of the process.

@@ -115,7 +115,8 @@ impl Subscriptions {
                 Why::Failed(_) if link.is_lost() => desk.link = None,
                 Why::Failed(error) => {
                     let _ = self.tell.send(Event::Refused(self.class, desk.number));
-                    if desk.refusal.as_ref() != Some(&error) {
+                    // Of a lost link the supervisor tells.
+                    if error != BusError::Lost && desk.refusal.as_ref() != Some(&error) {
                         log::warn!("requests on {}: {error}", self.class);
                         desk.refusal = Some(error);
                     }

@@ -1,11 +1,16 @@
 //! What the tests share: real servers, a scripted Asterisk, the proxy as a process, faults.
 
+pub(crate) mod amqp;
 pub(crate) mod asterisk;
+pub(crate) mod bus;
 pub(crate) mod cases;
+pub(crate) mod directory;
 pub(crate) mod nats;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod rabbitmq;
+pub(crate) mod rabbitmq_client;
 pub(crate) mod relay;
 pub(crate) mod rig;
 pub(crate) mod server;

@@ -1,12 +1,11 @@
-//! Real NATS servers as processes, and a client to watch the bus with.
+//! Real NATS servers as processes, and a client to watch NATS with.
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use serde_json::Value;
-
+use super::bus::Message;
 use super::ports::free_port;
 use super::process::signal;
 use super::wait::{SOON, wait_for, wait_until};
@@ -127,15 +126,15 @@ fn greets(port: u16) -> bool {
         && line.starts_with("INFO ")
 }
 
-/// A client on one connection. It does not reconnect: after a server's restart make a new one.
-pub(crate) struct Bus {
+/// A client on one connection. It does not reconnect.
+pub(crate) struct NatsBus {
     connection: nats::Connection,
 }
 
-impl Bus {
+impl NatsBus {
     /// Connects to the server at `url`.
-    pub(crate) fn connect(url: &str) -> Bus {
-        Bus {
+    pub(crate) fn connect(url: &str) -> NatsBus {
+        NatsBus {
             connection: wait_for("a connection to NATS", SOON, || {
                 nats::Options::new().max_reconnects(1).connect(url).ok()
             }),
@@ -143,9 +142,9 @@ impl Bus {
     }
 
     /// Connects over TLS to the server at `url`, whose certificate the one in `authority` signed.
-    pub(crate) fn connect_tls(url: &str, authority: &str) -> Bus {
+    pub(crate) fn connect_tls(url: &str, authority: &str) -> NatsBus {
         let options = nats::Options::new().tls_required(true);
-        Bus {
+        NatsBus {
             connection: options
                 .add_root_certificate(authority)
                 .connect(url)
@@ -154,66 +153,36 @@ impl Bus {
     }
 
     /// Publishes and makes sure that the server has it.
-    pub(crate) fn publish(&self, subject: &str, body: impl AsRef<[u8]>) {
+    pub(crate) fn publish(&self, subject: &str, body: &[u8]) {
         self.connection.publish(subject, body).expect("published");
-        self.connection.flush().expect("flushed");
+        self.flush();
     }
 
-    /// Listens to `subject`; the server knows when this returns.
-    pub(crate) fn subscribe(&self, subject: &str) -> Messages {
-        let subscription = self.connection.subscribe(subject).expect("subscribed");
-        self.connection.flush().expect("flushed");
-        Messages { subscription }
-    }
-
-    /// Listens to `subject` as a member of `group`.
-    pub(crate) fn subscribe_group(&self, subject: &str, group: &str) -> Messages {
-        let subscription = self
-            .connection
-            .queue_subscribe(subject, group)
-            .expect("subscribed");
-        self.connection.flush().expect("flushed");
-        Messages { subscription }
+    /// Listens to `subject`, as a member of `group` if one is named; the server knows when this
+    /// returns.
+    pub(crate) fn subscribe(&self, subject: &str, group: Option<&str>) -> nats::Subscription {
+        let subscription = match group {
+            Some(group) => self.connection.queue_subscribe(subject, group),
+            None => self.connection.subscribe(subject),
+        };
+        self.flush();
+        subscription.expect("subscribed")
     }
 
     /// Sends a request; its answers come to what is returned.
-    pub(crate) fn send(&self, subject: &str, body: impl AsRef<[u8]>) -> Messages {
+    pub(crate) fn request(&self, subject: &str, body: &[u8]) -> nats::Subscription {
         let reply = self.connection.new_inbox();
         let subscription = self.connection.subscribe(&reply).expect("subscribed");
-        self.connection
-            .publish_request(subject, &reply, body)
-            .expect("published");
-        self.connection.flush().expect("flushed");
-        Messages { subscription }
+        self.hand_over(subject, &reply, body);
+        self.flush();
+        subscription
     }
 
-    /// Hands requests over without waiting; their answers go to `reply`.
-    pub(crate) fn publish_request(&self, subject: &str, reply: &str, body: impl AsRef<[u8]>) {
-        self.connection
-            .publish_request(subject, reply, body)
-            .expect("published");
-    }
-
-    /// Sends a request that may go unanswered: none where nobody listens or answers in time.
-    pub(crate) fn try_ask(&self, subject: &str, body: &Value, timeout: Duration) -> Option<Value> {
-        let answers = self.send(subject, body.to_string());
-        let answer = answers.next(timeout)?;
-        (!answer.data.is_empty()).then(|| answer.json())
-    }
-
-    /// Sends a request that must be answered.
-    pub(crate) fn ask(&self, subject: &str, body: &Value) -> Value {
-        self.try_ask(subject, body, SOON)
-            .unwrap_or_else(|| panic!("no answer on {subject} to {body}"))
-    }
-
-    /// Sends anything as a request that must be answered.
-    pub(crate) fn ask_raw(&self, subject: &str, body: &[u8]) -> Value {
-        self.send(subject, body)
-            .next(SOON)
-            .filter(|answer| !answer.data.is_empty())
-            .unwrap_or_else(|| panic!("no answer on {subject} to {body:?}"))
-            .json()
+    /// Hands a request over without waiting; its answers go to `reply`.
+    pub(crate) fn hand_over(&self, subject: &str, reply: &str, body: &[u8]) {
+        let connection = &self.connection;
+        let published = connection.publish_request(subject, reply, body);
+        published.expect("published");
     }
 
     /// Waits until the server has handled all that this client sent, and the client all that the
@@ -223,59 +192,12 @@ impl Bus {
     }
 }
 
-/// The messages of a subscription, in the order of their arrival.
-pub(crate) struct Messages {
-    subscription: nats::Subscription,
-}
-
-/// A message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Message {
-    /// Where it was published.
-    pub(crate) subject: String,
-    /// Its body.
-    pub(crate) data: Vec<u8>,
-}
-
-impl Message {
-    /// Its body as JSON.
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.data)
-            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.data)))
-    }
-}
-
 impl From<nats::Message> for Message {
     fn from(message: nats::Message) -> Message {
         Message {
             subject: message.subject.clone(),
             data: message.data.clone(),
+            ..Message::default()
         }
-    }
-}
-
-impl Messages {
-    /// The next message, if one comes in time.
-    pub(crate) fn next(&self, timeout: Duration) -> Option<Message> {
-        let message = self.subscription.next_timeout(timeout).ok()?;
-        Some(message.into())
-    }
-
-    /// The next message, which must come soon.
-    pub(crate) fn expect(&self, what: &str) -> Message {
-        self.next(SOON)
-            .unwrap_or_else(|| panic!("did not come: {what}"))
-    }
-
-    /// The next `count` messages, which must come soon one after the other.
-    pub(crate) fn take(&self, count: usize) -> Vec<Message> {
-        (1..=count)
-            .map(|n| self.expect(&format!("message {n} of {count}")))
-            .collect()
-    }
-
-    /// The messages that have come and were not taken yet.
-    pub(crate) fn arrived(&self) -> Vec<Message> {
-        self.subscription.try_iter().map(Message::from).collect()
     }
 }

@@ -11,3 +11,8 @@ pub(crate) fn signal(pid: u32, name: &str) {
         .expect("kill is installed");
     assert!(status.success(), "kill -{name} {pid}");
 }
+
+/// Whether there is such a process.
+pub(crate) fn is_running(pid: u32) -> bool {
+    std::path::Path::new(&format!("/proc/{pid}")).exists()
+}

@@ -5,11 +5,11 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::asterisk::{Asterisk, PASSWORD, USER};
+use super::directory::TemporaryDirectory;
 use super::process::signal;
 use super::server::lock;
 use super::wait::{SOON, wait_for};
@@ -213,30 +213,5 @@ impl Drop for ProxyProcess {
             let from = lines.len().saturating_sub(60);
             eprintln!("--- the proxy's last lines\n{}", lines[from..].join("\n"));
         }
-    }
-}
-
-/// A directory that is removed when dropped.
-struct TemporaryDirectory {
-    path: PathBuf,
-}
-
-impl TemporaryDirectory {
-    fn new() -> TemporaryDirectory {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!(
-            "ari-proxy-test-{}-{}",
-            std::process::id(),
-            NEXT.fetch_add(1, Ordering::Relaxed)
-        );
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).expect("temporary directory");
-        TemporaryDirectory { path }
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.path);
     }
 }

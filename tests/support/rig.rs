@@ -1,9 +1,9 @@
-//! The usual set: a NATS server, a scripted Asterisk, a proxy between them, a client on the bus.
+//! The usual set: a server of a bus, a scripted Asterisk, a proxy between them, a client on the bus.
 
 use serde_json::{Value, json};
 
 use super::asterisk::{Asterisk, ENTITY_ID};
-use super::nats::{Bus, NatsServer};
+use super::bus::{Bus, BusKind, Server};
 use super::proxy::{ProxyBuilder, ProxyProcess};
 
 /// The application of every rig.
@@ -18,29 +18,38 @@ pub(crate) struct Rig {
     /// The Asterisk.
     pub(crate) asterisk: Asterisk,
     /// The server.
-    pub(crate) nats: NatsServer,
+    pub(crate) server: Server,
 }
 
 impl Rig {
     /// Starts one and waits until the proxy has announced itself.
-    pub(crate) fn start() -> Rig {
-        Rig::with(|proxy| proxy)
+    pub(crate) fn start(on: BusKind) -> Rig {
+        Rig::with(on, |proxy| proxy)
     }
 
     /// Starts one with a proxy configured further.
-    pub(crate) fn with(configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder) -> Rig {
-        let nats = NatsServer::start();
+    pub(crate) fn with(on: BusKind, configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder) -> Rig {
+        Rig::on(Server::start(on), configure)
+    }
+
+    /// Starts one whose server may come to harm.
+    pub(crate) fn own(on: BusKind, configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder) -> Rig {
+        Rig::on(Server::start_own(on), configure)
+    }
+
+    /// Starts one with this server.
+    pub(crate) fn on(server: Server, configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder) -> Rig {
         let asterisk = Asterisk::start();
-        let bus = Bus::connect(&nats.url());
+        let bus = Bus::connect(&server.url());
         let announcements = bus.subscribe("ari.announce");
-        let builder = ProxyBuilder::new(APPLICATION, &asterisk, &nats.url());
+        let builder = ProxyBuilder::new(APPLICATION, &asterisk, &server.url());
         let proxy = configure(builder).spawn();
         announcements.expect("the first announcement");
         Rig {
             proxy,
             bus,
             asterisk,
-            nats,
+            server,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Subscriptions on a RabbitMQ link: queues that are declared, bound, read and acknowledged.
 
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use amiquip::{
     Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable, QueueDeleteOptions,
@@ -11,6 +11,9 @@ use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
 use super::topology::{self, Readers, declined, exchange};
 use super::{BusError, Shared, Topic};
 use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
+
+/// How long the crate is waited for that has the end of a reader in hand.
+const END: Duration = Duration::from_secs(1);
 
 /// Subscriptions on a link.
 pub(super) struct RabbitInbox<'a> {
@@ -214,6 +217,20 @@ impl<'a> RabbitInbox<'a> {
                 // Where it fails, the server gives the message to somebody else.
                 let _ = delivery.ack(self.channel);
             }
+        }
+    }
+}
+
+impl Drop for RabbitInbox<'_> {
+    /// Waits for each reader to have ended: the crate gives the connection up when it has a message
+    /// for one that is gone, and the end is a message.
+    fn drop(&mut self) {
+        for reader in &self.readers {
+            if reader.consumer.cancel().is_err() {
+                continue;
+            }
+            let messages = reader.consumer.receiver();
+            while let Ok(ConsumerMessage::Delivery(_)) = messages.recv_timeout(END) {}
         }
     }
 }
