@@ -1,13 +1,13 @@
 //! RabbitMQ behind the trait. The crate's defects (crates.md) are contained here:
 //!
-//! - It never sets TCP_NODELAY, has no deadline and no TLS but OpenSSL's: it gets a [`stream`] of ours.
-//! - Messages that it cannot parse end the connection, and come again: [`frames`] lets none through.
+//! - It never sets TCP_NODELAY, has no deadline and no TLS but OpenSSL's: it gets a `stream` of ours.
+//! - Messages that it cannot parse end the connection, and come again: `frames` lets none through.
 //! - A call waits for as long as the broker says nothing: a link that is given up cuts the sockets,
 //!   and heartbeats give up one that is silent for ten seconds.
 //! - Publishing waits for a broker that takes nothing: what it has not confirmed is bounded by a
-//!   [`ledger`], beyond that nothing is handed over.
+//!   `ledger`, beyond that nothing is handed over.
 //! - Subscriptions borrow their channel: an inbox is lent to the thread that uses it.
-//! - It does not check the lengths of routing keys: [`topology`] does.
+//! - It does not check the lengths of routing keys: `topology` does.
 //!
 //! A link is two connections, as a broker that blocks publishers stops reading from theirs.
 
