@@ -92,7 +92,7 @@ impl AmqpClient {
                 .expect("a binding");
             let consumer = queue.consume(unacknowledged()).expect("a consumer");
             work(channel, &consumer);
-            consumer.cancel().expect("cancelled");
+            end(&consumer);
             channel
                 .queue_delete(&*name, QueueDeleteOptions::default())
                 .expect("the queue deleted");
@@ -115,6 +115,13 @@ fn unacknowledged() -> ConsumerOptions {
         no_ack: true,
         ..ConsumerOptions::default()
     }
+}
+
+/// Cancels `consumer` and waits for its end: the crate ends the connection where it has that end to
+/// tell to one that is gone.
+fn end(consumer: &Consumer<'_>) {
+    consumer.cancel().expect("cancelled");
+    while let Ok(ConsumerMessage::Delivery(_)) = consumer.receiver().recv() {}
 }
 
 fn delivery(message: ConsumerMessage) -> Delivery {
@@ -174,7 +181,7 @@ impl Client for AmqpClient {
                 body,
                 unanswered: Some(VecDeque::new()),
             });
-            answers.cancel().expect("cancelled");
+            end(&answers);
         });
     }
 
