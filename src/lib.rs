@@ -22,7 +22,7 @@
 //! # The threads
 //!
 //! No thread is made per event or per request. Each of ours has a name; the two that the nats crate
-//! makes for a link have none and show as `bus-connect`, the two of RabbitMQ's show as `amiquip-io`.
+//! makes for a link have none and show as `bus-connect`, the three of RabbitMQ's as `amiquip-io`.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
@@ -37,7 +37,8 @@
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
 //! | `bus-flush` | sends what was handed to the link (NATS) | being kicked, the bus |
-//! | `bus-confirm` | hears what the broker has taken (RabbitMQ) | the bus |
+//! | `bus-confirm` | hears what the broker has taken of events (RabbitMQ) | the bus |
+//! | `bus-answers` | the same of answers, and keeps their connection (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
 //!
 //! # The way of data
@@ -58,7 +59,8 @@
 //!   counted. (It waits for a publisher that is faster than any Asterisk: [`proxy::buffer`].)
 //! - An event is published as the bytes that came from Asterisk, in the order they came, once.
 //! - Every request with a reply subject is answered: by a worker, by `expiry`, or at once by the
-//!   subscription when it is too large or there is no room or no Asterisk.
+//!   subscription when it is too large or there is no room or no Asterisk. Those that waited in a
+//!   broker where no proxy was are dropped, counted.
 //! - No message from outside ends the process or a thread. A bus that hangs for good, or another
 //!   client that takes the application over, may end the process: [`exit`].
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use amiquip::{AmqpProperties, QueueDeleteOptions};
+use amiquip::{AmqpProperties, AmqpValue, FieldTable, QueueDeleteOptions};
 use serde_json::{Value, json};
 
 use crate::support::asterisk::{Asterisk, ENTITY_ID};
@@ -273,6 +273,30 @@ fn an_answer_that_nobody_takes_does_no_harm() {
         .iter()
         .any(|line| line.contains("lost the"));
     assert!(!lost, "{:#?}", rig.proxy.lines());
+}
+
+#[test]
+fn a_refusal_that_the_broker_cuts_within_a_character() {
+    let vhost = Vhost::new();
+    let bus = Bus::connect(&vhost.url());
+    let channel = bus.rabbitmq().channel();
+    let mut arguments = FieldTable::new();
+    let long = format!("a{}", "ü".repeat(100));
+    arguments.insert("x-dead-letter-exchange".into(), AmqpValue::LongString(long));
+    declare(&channel, SHARED_QUEUES[1], arguments, "ari.create.conf");
+    let events = bus.subscribe("ari.event.>");
+    let asterisk = obliging();
+    let proxy = proxy_at(&vhost, &asterisk);
+    let line = proxy.wait_log("refuses");
+    assert!(line.contains(SHARED_QUEUES[1]), "{line}");
+    asterisk.wait_websockets(1);
+    asterisk.push(r#"{"type":"X"}"#);
+    events.expect("an event");
+    let lines = proxy.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("bus: lost")),
+        "{lines:#?}"
+    );
 }
 
 #[test]

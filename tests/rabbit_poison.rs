@@ -113,3 +113,45 @@ fn bodies_of_twenty_megabytes() {
     let properties = RawProperties::default();
     harmless("large bodies", &properties, &[b"ari.ping"], &body);
 }
+
+#[test]
+fn a_reply_address_that_the_broker_cannot_read() {
+    let rig = Rig::start(BusKind::RabbitMq);
+    let Server::Vhost(vhost) = &rig.server else {
+        panic!("no virtual host");
+    };
+    let events = rig.bus.subscribe("ari.event.>");
+    let mut publisher = RawPublisher::connect(vhost.server.port(), &vhost.name);
+    let properties = RawProperties {
+        reply_to: Some(b"amq.rabbitmq.reply-to.g1h2.x".to_vec()),
+        ..RawProperties::default()
+    };
+    let request = json!({"kind": "AsteriskInfo", "key": null});
+    for number in 0..3 {
+        let subject = rig.subject("data");
+        let body = request.to_string();
+        publisher.publish(
+            "ari.request",
+            subject.as_bytes(),
+            &properties,
+            body.as_bytes(),
+        );
+        publisher.flush();
+        let event = format!("{{\"type\":\"X\",\"n\":{number}}}");
+        rig.asterisk.push(&*event);
+        assert_eq!(events.expect("an event").data, event.as_bytes());
+        wait_until("others are answered", SOON, || {
+            let answer = rig
+                .bus
+                .try_ask(&subject, &request, Duration::from_millis(300));
+            answer.is_some_and(|answer| answer["error"] == "")
+        });
+    }
+    rig.proxy.wait_log("ended the connection for answers");
+    let lines = rig.proxy.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("bus: lost")),
+        "{lines:#?}"
+    );
+    assert_eq!(events.arrived(), [], "nothing is published again");
+}

@@ -31,6 +31,13 @@ pub enum BusError {
         /// The server's words.
         why: String,
     },
+    /// The server does not let us do something.
+    Denied {
+        /// What.
+        what: String,
+        /// The server's words.
+        why: String,
+    },
     /// The server has ended subscriptions; its words.
     Ended(String),
     /// The message is larger than the server takes.
@@ -40,7 +47,7 @@ pub enum BusError {
         /// What the server takes.
         limit: usize,
     },
-    /// The subject cannot be published to.
+    /// The bus cannot carry the subject, or name a queue so.
     Subject(String),
 }
 
@@ -70,6 +77,10 @@ impl fmt::Display for BusError {
                 "the broker refuses {what}, which we declare {ours}: {why}; delete the one that is \
                  there, or allow us to declare ours"
             ),
+            BusError::Denied { what, why } => write!(
+                f,
+                "the broker does not let us {what}: {why}; has our user the permission?"
+            ),
             BusError::Ended(why) => {
                 write!(
                     f,
@@ -80,7 +91,10 @@ impl fmt::Display for BusError {
                 f,
                 "a message of {size} bytes is over the server's limit of {limit}"
             ),
-            BusError::Subject(subject) => write!(f, "{subject:?} cannot be published to"),
+            BusError::Subject(subject) => write!(
+                f,
+                "{subject:?} is too long for the bus, or has white space or an empty token"
+            ),
         }
     }
 }

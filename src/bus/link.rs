@@ -152,6 +152,9 @@ pub trait Link: Send + Sync + fmt::Display {
     /// Up to which number the server has taken events.
     fn taken(&self) -> u64;
 
+    /// When the server was last heard of, where events have numbers.
+    fn heard(&self) -> Instant;
+
     /// Hands an answer over, as [`Link::publish`] does.
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError>;
 
@@ -175,6 +178,12 @@ pub trait Link: Send + Sync + fmt::Display {
 
     /// Whether the link is lost.
     fn is_lost(&self) -> bool;
+
+    /// Why it is, where that is known.
+    fn why(&self) -> Option<String>;
+
+    /// Which server it leads to, by its address.
+    fn peer(&self) -> String;
 
     /// Gives the link up.
     fn close(&self);

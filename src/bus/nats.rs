@@ -199,6 +199,10 @@ impl Link for NatsLink {
         0
     }
 
+    fn heard(&self) -> Instant {
+        Instant::now()
+    }
+
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
         self.hand_over(&reply.to, body)
     }
@@ -254,6 +258,15 @@ impl Link for NatsLink {
 
     fn is_lost(&self) -> bool {
         self.shared.is_lost()
+    }
+
+    fn why(&self) -> Option<String> {
+        // The crate does not say.
+        None
+    }
+
+    fn peer(&self) -> String {
+        self.server.clone()
     }
 
     fn close(&self) {

@@ -8,9 +8,15 @@
 //!   `ledger`, beyond that nothing is handed over.
 //! - Subscriptions borrow their channel: an inbox is lent to the thread that uses it.
 //! - It does not check the lengths of routing keys: `topology` does.
+//! - It takes the smaller of both sides' heartbeats, and 0 for none: `frames` sees to ours.
+//! - It gives a connection up when it has a message for a consumer that is gone, and the end of a
+//!   consumer is one: an inbox waits for it.
+//! - It logs passwords: nothing of it is logged, and what ends a connection is asked of it.
 //!
-//! A link is two connections, as a broker that blocks publishers stops reading from theirs.
+//! A link is three connections: a broker that blocks publishers stops reading from theirs, and an
+//! answer may end its own.
 
+mod answers;
 mod frames;
 mod inbox;
 mod ledger;
@@ -19,45 +25,38 @@ mod stream;
 mod topology;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amiquip::{
-    AmqpProperties, Channel, Confirm, Connection, ConnectionBlockedNotification, Publish, Return,
-};
+use amiquip::{Channel, Confirm, Connection, ConnectionBlockedNotification, Error, Publish};
 use crossbeam_channel::{Receiver, Sender, bounded, select};
 
+use self::answers::Answers;
 use self::inbox::RabbitInbox;
 use self::ledger::Ledger;
 use self::opening::{Cutter, open};
+use self::stream::Heard;
 use self::topology::{check_key, exchange};
 use super::link::Use;
 use super::{BusError, Link, Loss, Reply, Terms, Topic};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
-/// What may be on its way, in bytes, of events: enough for 20 000 a second over a link that delays
+/// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.
-const EVENTS_WINDOW: usize = 4 * 1024 * 1024;
-/// The same of answers, which do not wait for room.
-const ANSWERS_WINDOW: usize = 8 * 1024 * 1024;
+const WINDOW: usize = 4 * 1024 * 1024;
 /// Largest message, in bytes: what RabbitMQ 4 takes by default. A larger one would end the channel.
 const LARGEST: usize = 16 * 1024 * 1024;
 
-/// Two connections to one broker.
+/// A link to one broker.
 pub struct RabbitLink {
     shared: Arc<Shared>,
     gone: Receiver<()>,
     server: String,
     window: u16,
-    /// Held for as long as it takes to hand a message to the crate's thread.
-    events: Mutex<Channel>,
-    answers: Mutex<Channel>,
-    publishing: Mutex<Option<Connection>>,
-    /// Held while a channel is opened: all who wait for it want that too.
-    consuming: Mutex<Option<Connection>>,
 }
 
 /// What the link, its inboxes and its watching thread share.
@@ -65,16 +64,24 @@ struct Shared {
     lost: AtomicBool,
     /// Dropped when the link is lost.
     alive: Mutex<Option<Sender<()>>>,
-    events: Ledger,
-    answers: Ledger,
+    why: Mutex<Option<String>>,
+    /// Events and announcements. Held for as long as it takes to hand a message to the crate.
+    events: Mutex<Channel>,
+    ledger: Ledger,
+    answers: Arc<Answers>,
+    publishing: Mutex<Option<Connection>>,
+    /// Held while a channel is opened: all who wait for it want that too.
+    consuming: Mutex<Option<Connection>>,
     cutters: [Cutter; 2],
+    heard: Arc<Heard>,
+    address: SocketAddr,
+    /// What the names of its queues end with.
+    token: String,
 }
 
 /// What the broker tells a link.
 struct Told {
-    events: Receiver<Confirm>,
-    answers: Receiver<Confirm>,
-    returned: Receiver<Return>,
+    confirms: Receiver<Confirm>,
     blocked: Receiver<ConnectionBlockedNotification>,
     /// Only of interest for its end.
     consuming: Receiver<ConnectionBlockedNotification>,
@@ -83,16 +90,14 @@ struct Told {
 impl RabbitLink {
     /// Connects to `server`.
     pub fn connect(server: &BusServer, terms: &Terms) -> Result<Arc<dyn Link>, BusError> {
-        let mut publishing = open(server, &terms.name)?;
-        let mut consuming = open(server, &terms.name)?;
-        let lost = |error: amiquip::Error| BusError::Unreachable(format!("{server}: {error}"));
+        let mut publishing = open(server, &terms.name, None)?;
+        let address = publishing.address;
+        let mut consuming = open(server, &terms.name, Some(address))?;
+        let lost = |error: Error| BusError::Unreachable(format!("{server}: {error}"));
         let events = publishing.connection.open_channel(None).map_err(lost)?;
-        let answers = publishing.connection.open_channel(None).map_err(lost)?;
         topology::declare_exchanges(&events)?;
         let told = Told {
-            events: confirms(&events).map_err(lost)?,
-            answers: confirms(&answers).map_err(lost)?,
-            returned: answers.listen_for_returns().map_err(lost)?,
+            confirms: confirms(&events).map_err(lost)?,
             blocked: publishing
                 .connection
                 .listen_for_connection_blocked()
@@ -102,49 +107,47 @@ impl RabbitLink {
                 .listen_for_connection_blocked()
                 .map_err(lost)?,
         };
+        let answers = Answers::open(server, terms, address)?;
         let (alive, gone) = bounded(0);
+        let shared = Arc::new(Shared {
+            lost: AtomicBool::new(false),
+            alive: Mutex::new(Some(alive)),
+            why: Mutex::new(None),
+            events: Mutex::new(events),
+            ledger: Ledger::default(),
+            answers,
+            publishing: Mutex::new(Some(publishing.connection)),
+            consuming: Mutex::new(Some(consuming.connection)),
+            cutters: [publishing.cutter, consuming.cutter],
+            heard: publishing.heard,
+            address,
+            token: topology::new_link(),
+        });
         let link = RabbitLink {
-            shared: Arc::new(Shared {
-                lost: AtomicBool::new(false),
-                alive: Mutex::new(Some(alive)),
-                events: Ledger::default(),
-                answers: Ledger::default(),
-                cutters: [publishing.cutter, consuming.cutter],
-            }),
+            shared: Arc::clone(&shared),
             gone,
             server: server.to_string(),
             window: terms.window,
-            events: Mutex::new(events),
-            answers: Mutex::new(answers),
-            publishing: Mutex::new(Some(publishing.connection)),
-            consuming: Mutex::new(Some(consuming.connection)),
         };
-        let (shared, losses) = (Arc::clone(&link.shared), Arc::clone(&terms.losses));
+        let losses = Arc::clone(&terms.losses);
         thread::Builder::new()
             .name("bus-confirm".into())
             .spawn(move || {
-                shared.listen(&told, &*losses);
-                shared.lose();
+                // However it ends.
+                let link = Watched(&shared);
+                link.0.listen(&told, &*losses);
             })
             .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
         Ok(Arc::new(link))
     }
+}
 
-    /// Hands a message over that does not wait for room.
-    fn send(&self, to: &str, publish: Publish<'_>) -> Result<(), BusError> {
-        check(&publish)?;
-        let channel = lock(&self.answers);
-        if self.is_lost() {
-            return Err(BusError::Lost);
-        }
-        self.shared
-            .answers
-            .hand_over(publish.body.len(), ANSWERS_WINDOW)
-            .ok_or(BusError::Busy)?;
-        channel
-            .basic_publish(to, publish)
-            .map_err(|_| self.shared.lose())
-            .map_err(|()| BusError::Lost)
+/// A link that is lost when nobody listens to its broker any more.
+struct Watched<'a>(&'a Shared);
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.lose();
     }
 }
 
@@ -153,6 +156,19 @@ fn confirms(channel: &Channel) -> amiquip::Result<Receiver<Confirm>> {
     let confirms = channel.listen_for_publisher_confirms()?;
     channel.enable_publisher_confirms()?;
     Ok(confirms)
+}
+
+/// What ended `channel`: the crate tells it once to whoever uses the channel or, where the connection
+/// has ended, closes that. What is left of the connection is cut off.
+fn why(channel: &Channel, cutter: &Cutter, connection: Option<Connection>) -> String {
+    let used = channel.qos(0, 0, false);
+    cutter.cut();
+    let closed = connection.map(Connection::close);
+    match (used, closed) {
+        (Err(error), _) if !matches!(error, Error::EventLoopDropped) => error.to_string(),
+        (_, Some(Err(error))) => error.to_string(),
+        _ => "closed".to_owned(),
+    }
 }
 
 fn check(publish: &Publish<'_>) -> Result<(), BusError> {
@@ -166,10 +182,6 @@ fn check(publish: &Publish<'_>) -> Result<(), BusError> {
     Ok(())
 }
 
-fn message<'a>(key: &str, body: &'a [u8], properties: AmqpProperties) -> Publish<'a> {
-    Publish::with_properties(body, key, properties)
-}
-
 impl fmt::Display for RabbitLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.server)
@@ -178,28 +190,28 @@ impl fmt::Display for RabbitLink {
 
 impl Link for RabbitLink {
     fn publish(&self, topic: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
-        let publish = message(subject, body, topology::event_properties());
-        if topic != Topic::Event {
-            return self.send(exchange(topic), publish).map(|()| None);
-        }
+        let publish = Publish::with_properties(body, subject, topology::event_properties());
         check(&publish)?;
-        let channel = lock(&self.events);
+        let channel = lock(&self.shared.events);
         if self.is_lost() {
             return Err(BusError::Lost);
         }
-        let number = self.shared.events.hand_over(body.len(), EVENTS_WINDOW);
+        let number = self.shared.ledger.hand_over(body.len(), WINDOW);
         let number = number.ok_or(BusError::Busy)?;
-        match channel.basic_publish(exchange(topic), publish) {
-            Ok(()) => Ok(Some(number)),
-            Err(_) => {
-                self.shared.lose();
-                Err(BusError::Lost)
-            }
+        if channel.basic_publish(exchange(topic), publish).is_err() {
+            drop(channel);
+            self.shared.lose();
+            return Err(BusError::Lost);
         }
+        Ok((topic == Topic::Event).then_some(number))
     }
 
     fn taken(&self) -> u64 {
-        self.shared.events.taken()
+        self.shared.ledger.taken()
+    }
+
+    fn heard(&self) -> Instant {
+        self.shared.heard.last()
     }
 
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
@@ -207,9 +219,13 @@ impl Link for RabbitLink {
         // Mandatory: what nobody is there for comes back and is counted.
         let publish = Publish {
             mandatory: true,
-            ..message(&reply.to, body, properties)
+            ..Publish::with_properties(body, reply.to.as_str(), properties)
         };
-        self.send("", publish)
+        check(&publish)?;
+        if self.is_lost() {
+            return Err(BusError::Lost);
+        }
+        self.shared.answers.send(publish)
     }
 
     fn flush(&self) {
@@ -217,31 +233,25 @@ impl Link for RabbitLink {
     }
 
     fn wait(&self, limit: Duration) {
-        self.shared.events.wait_for_room(limit);
+        self.shared.ledger.wait_for_room(limit);
     }
 
     fn settle(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        for ledger in [&self.shared.events, &self.shared.answers] {
-            ledger.wait_for_all(deadline.saturating_duration_since(Instant::now()));
-        }
-        self.shared.events.is_settled() && self.shared.answers.is_settled()
+        self.shared.ledger.wait_for_all(limit);
+        self.shared.answers.settle(deadline) && self.shared.ledger.unsettled() == 0
     }
 
     fn with_inbox(&self, topic: Topic, work: Use<'_>) -> Result<(), BusError> {
-        let channel = match &mut *lock(&self.consuming) {
+        let channel = match &mut *lock(&self.shared.consuming) {
             Some(connection) => connection.open_channel(None).map_err(|_| BusError::Lost)?,
             None => return Err(BusError::Lost),
         };
         channel
             .qos(0, self.window, false)
             .map_err(|_| BusError::Lost)?;
-        work(&mut RabbitInbox::new(
-            &channel,
-            topic,
-            &self.shared,
-            &self.gone,
-        ));
+        let (shared, gone) = (&self.shared, &self.gone);
+        work(&mut RabbitInbox::new(&channel, topic, shared, gone));
         Ok(())
     }
 
@@ -257,9 +267,18 @@ impl Link for RabbitLink {
         self.shared.is_lost()
     }
 
+    fn why(&self) -> Option<String> {
+        lock(&self.shared.why).clone()
+    }
+
+    fn peer(&self) -> String {
+        self.shared.address.to_string()
+    }
+
     fn close(&self) {
         if !self.is_lost() {
-            for connection in [&self.consuming, &self.publishing] {
+            self.shared.answers.close(true);
+            for connection in [&self.shared.consuming, &self.shared.publishing] {
                 let connection = lock(connection).take();
                 // One that fails is as closed as one that does not.
                 let _ = connection.map(Connection::close);
@@ -285,66 +304,65 @@ impl Shared {
         if self.lost.swap(true, Ordering::AcqRel) {
             return;
         }
-        drop(lock(&self.alive).take());
         for cutter in &self.cutters {
             cutter.cut();
         }
-        self.events.close();
-        self.answers.close();
+        self.answers.close(false);
+        self.ledger.close();
+        drop(lock(&self.alive).take());
     }
 
-    /// Listens to what the broker tells until one of the connections or channels has ended.
+    /// Listens to what the broker tells until one of the connections has ended, and says why.
     fn listen(&self, told: &Told, losses: &dyn Fn(Loss)) {
         let refusals = Occasionally::new();
-        loop {
+        let note = |confirm| {
+            let (Confirm::Ack(what) | Confirm::Nack(what)) = confirm;
+            let count = self.ledger.take(what.delivery_tag, what.multiple);
+            if matches!(confirm, Confirm::Nack(_)) {
+                if refusals.now() {
+                    log::warn!("bus: the broker refuses events: is a queue full?");
+                }
+                (0..count).for_each(|_| losses(Loss::Event));
+            }
+        };
+        let ended = loop {
             select! {
-                recv(told.events) -> confirm => match confirm {
-                    Ok(confirm) => confirmed(confirm, &self.events, || {
-                        if refusals.now() {
-                            log::warn!("bus: the broker refuses events: is a queue full?");
-                        }
-                        losses(Loss::Event);
-                    }),
-                    Err(_) => return,
+                recv(told.confirms) -> confirm => match confirm {
+                    Ok(confirm) => note(confirm),
+                    Err(_) => break &self.publishing,
                 },
-                recv(told.answers) -> confirm => match confirm {
-                    Ok(confirm) => confirmed(confirm, &self.answers, || losses(Loss::Answer)),
-                    Err(_) => return,
-                },
-                recv(told.returned) -> returned => match returned {
-                    Ok(_) => losses(Loss::Answer),
-                    Err(_) => return,
-                },
-                recv(told.blocked) -> note => match note {
+                recv(told.blocked) -> told => match told {
                     Ok(ConnectionBlockedNotification::Blocked(reason)) => {
                         log::warn!("bus: the broker takes nothing ({reason}); events wait here");
-                        self.events.block(true);
+                        self.ledger.block(true);
                     }
                     Ok(ConnectionBlockedNotification::Unblocked) => {
                         log::info!("bus: the broker takes messages again");
-                        self.events.block(false);
+                        self.ledger.block(false);
                     }
-                    Err(_) => return,
+                    Err(_) => break &self.publishing,
                 },
-                recv(told.consuming) -> note => if note.is_err() {
-                    return;
+                recv(told.consuming) -> told => if told.is_err() {
+                    break &self.consuming;
                 },
             }
-        }
-    }
-}
-
-/// Notes a confirm; `refused` is called for each message that the broker did not take.
-fn confirmed(confirm: Confirm, ledger: &Ledger, refused: impl Fn()) {
-    let (Confirm::Ack(what) | Confirm::Nack(what)) = confirm;
-    let before = ledger.taken();
-    ledger.take(what.delivery_tag, what.multiple);
-    if matches!(confirm, Confirm::Nack(_)) {
-        let count = match what.multiple {
-            true => ledger.taken().saturating_sub(before),
-            false => 1,
         };
-        (0..count).for_each(|_| refused());
+        // What it confirmed before is not to be repeated.
+        told.confirms.try_iter().for_each(note);
+        if !self.is_lost() {
+            let connection = lock(ended).take();
+            let why = match std::ptr::eq(ended, &self.publishing) {
+                true => {
+                    let [publishing, _] = &self.cutters;
+                    why(&lock(&self.events), publishing, connection)
+                }
+                false => match connection.map(Connection::close) {
+                    Some(Err(error)) => error.to_string(),
+                    _ => "closed".to_owned(),
+                },
+            };
+            *lock(&self.why) = Some(why);
+        }
     }
 }
 

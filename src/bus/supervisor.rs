@@ -61,7 +61,11 @@ pub fn run(servers: &[BusServer], terms: &Terms, stop: &Receiver<()>, tell: impl
                 link.close();
                 tell(Change::Down);
                 if !stopped(stop, Duration::ZERO) {
-                    log::warn!("bus: lost {link}; connecting again");
+                    let why = link
+                        .why()
+                        .map(|why| format!(" ({why})"))
+                        .unwrap_or_default();
+                    log::warn!("bus: lost {link}{why}; connecting again");
                 }
                 if began.elapsed() > SHORT_LIVED {
                     backoff.reset();

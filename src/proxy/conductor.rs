@@ -152,7 +152,8 @@ impl Conductor {
                     self.state.then = None;
                     self.state.released = 0;
                     self.state.backlog_sent = false;
-                    self.state.lost = Some(Instant::now());
+                    // One that is lost before it was of use does not begin the time anew.
+                    self.state.lost.get_or_insert_with(Instant::now);
                     self.announce(false);
                     self.outlet.set(None);
                 }

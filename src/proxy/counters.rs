@@ -66,7 +66,7 @@ counters! {
     events_dropped_full,
     /// Events dropped because they had waited for the bus too long.
     events_dropped_old,
-    /// Events dropped because the bus refuses their size or subject.
+    /// Events that the bus refused: their size or subject, or, later, the broker.
     events_refused,
     /// Requests received.
     requests,

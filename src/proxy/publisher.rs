@@ -135,11 +135,9 @@ impl Publisher {
             return true;
         };
         if let Some(lost) = desk.link.replace(link.clone()) {
-            let same = lost.to_string() == link.to_string();
-            let mut again = VecDeque::from(desk.sent.to_repeat(lost.taken(), away, same));
-            self.counters
-                .events_published_again
-                .add_all(again.len() as u64);
+            let same = lost.peer() == link.peer();
+            let again = desk.sent.to_repeat(lost.taken(), lost.heard(), away, same);
+            let mut again = VecDeque::from(again);
             again.append(&mut desk.again);
             desk.again = again;
         }
@@ -153,23 +151,30 @@ impl Publisher {
         let Some(link) = desk.link.clone().filter(|_| desk.usable) else {
             return Ok(());
         };
+        let published = self.publish_round(&*link, desk);
+        link.flush();
+        desk.sent.forget(link.taken(), link.heard());
+        if let Some((number, 0)) = desk.backlog {
+            desk.backlog = None;
+            let _ = self.tell.send(conductor::Event::BacklogSent(number));
+        }
+        published
+    }
+
+    fn publish_round(&self, link: &dyn Link, desk: &mut Desk) -> Result<(), BusError> {
         for count in 1..=ROUND {
-            if !self.publish_next(&*link, desk)? {
+            let more = self.publish_next(link, desk)?;
+            if let Some((_, left)) = &mut desk.backlog {
+                // What was dropped meanwhile is not waited for.
+                *left = if more { left.saturating_sub(1) } else { 0 };
+            }
+            if !more {
                 break;
             }
             if count % BATCH == 0 {
                 link.flush();
-                desk.sent.forget(link.taken());
+                desk.sent.forget(link.taken(), link.heard());
             }
-            if let Some((_, left)) = &mut desk.backlog {
-                *left = left.saturating_sub(1);
-            }
-        }
-        link.flush();
-        desk.sent.forget(link.taken());
-        if let Some((number, 0)) = desk.backlog {
-            desk.backlog = None;
-            let _ = self.tell.send(conductor::Event::BacklogSent(number));
         }
         Ok(())
     }
@@ -182,8 +187,12 @@ impl Publisher {
                 return Ok(true);
             }
             match link.publish(Topic::Event, &message.subject, &message.body) {
-                Ok(Some(number)) => desk.sent.keep(number, message),
-                Ok(None) => {}
+                Ok(number) => {
+                    self.counters.events_published_again.add();
+                    if let Some(number) = number {
+                        desk.sent.keep(number, message);
+                    }
+                }
                 Err(error @ (BusError::Lost | BusError::Busy)) => {
                     desk.again.push_front(message);
                     return Err(error);
@@ -316,5 +325,142 @@ impl Desk {
     /// How many messages are taken and not handed over.
     fn held(&self) -> usize {
         self.again.len() + usize::from(self.outgoing.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Reply;
+    use crate::bus::link::Use;
+    use crate::proxy::standing::Origin;
+    use crate::wire::subject::Subjects;
+    use crossbeam_channel::{bounded, unbounded};
+    use std::fmt;
+    use std::sync::Mutex;
+    use std::thread;
+
+    /// A link that takes one message more with every wait.
+    #[derive(Default)]
+    struct Narrow {
+        came: Mutex<Vec<Vec<u8>>>,
+        taken: AtomicUsize,
+    }
+
+    impl fmt::Display for Narrow {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("narrow")
+        }
+    }
+
+    impl Link for Narrow {
+        fn publish(&self, _: Topic, _: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
+            let mut came = self.came.lock().unwrap();
+            if came.len() > self.taken.load(Ordering::Relaxed) {
+                return Err(BusError::Busy);
+            }
+            came.push(body.to_vec());
+            Ok(Some(came.len() as u64))
+        }
+
+        fn taken(&self) -> u64 {
+            self.taken.load(Ordering::Relaxed) as u64
+        }
+
+        fn heard(&self) -> Instant {
+            // Long after everything: nothing that is taken is kept.
+            Instant::now() + Duration::from_secs(60)
+        }
+
+        fn wait(&self, _: Duration) {
+            self.taken.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn answer(&self, _: &Reply, _: &[u8]) -> Result<(), BusError> {
+            Err(BusError::Busy)
+        }
+
+        fn flush(&self) {}
+
+        fn settle(&self, _: Duration) -> bool {
+            true
+        }
+
+        fn with_inbox(&self, _: Topic, _: Use<'_>) -> Result<(), BusError> {
+            Err(BusError::Lost)
+        }
+
+        fn check(&self) {}
+
+        fn lost(&self) -> &Receiver<()> {
+            unimplemented!("nobody asks")
+        }
+
+        fn is_lost(&self) -> bool {
+            false
+        }
+
+        fn why(&self) -> Option<String> {
+            None
+        }
+
+        fn peer(&self) -> String {
+            "narrow".into()
+        }
+
+        fn close(&self) {}
+    }
+
+    fn event(number: u8) -> Event {
+        Event {
+            frame: vec![number].into(),
+            origin: Arc::new(Origin {
+                asterisk: "a".into(),
+                event_subject: "s".into(),
+            }),
+            received: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn on_a_link_that_is_busy_most_of_the_time() {
+        let (tell, told) = unbounded();
+        let (give, orders) = bounded(4);
+        let buffer = Arc::new(Buffer::new(1000, 1000));
+        let publisher = Publisher {
+            buffer: Arc::clone(&buffer),
+            dialogs: Arc::new(Dialogs::new(10)),
+            standing: Arc::new(Standing::new("app", Subjects::new("ari.", "app"))),
+            counters: Arc::default(),
+            longest: Duration::from_secs(60),
+            held: Arc::default(),
+            orders,
+            tell,
+        };
+        let mut pace = crate::proxy::buffer::Pace::default();
+        for number in 0..200 {
+            assert_eq!(buffer.push(event(number), &mut pace), 0);
+        }
+        let link = Arc::new(Narrow::default());
+        let mut desk = Desk::default();
+        let order = Order::Link(7, link.clone(), Duration::ZERO);
+        assert!(!publisher.carry_out(order, &mut desk));
+        while let Err(BusError::Busy) = publisher.publish_waiting(&mut desk) {
+            assert!(desk.sent.len() <= 2, "what is taken is forgotten");
+            link.wait(Duration::ZERO);
+        }
+        let backlog = told.try_recv();
+        assert!(matches!(backlog, Ok(conductor::Event::BacklogSent(7))));
+        let bodies: Vec<u8> = link
+            .came
+            .lock()
+            .unwrap()
+            .iter()
+            .flatten()
+            .copied()
+            .collect();
+        assert_eq!(bodies, (0..200).collect::<Vec<u8>>());
+        give.send(Order::Finish).unwrap();
+        thread::scope(|scope| scope.spawn(|| publisher.run()).join().unwrap());
     }
 }

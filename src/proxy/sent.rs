@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::ari::websocket::Frame;
 
-/// How long a confirmed message is kept: a subscriber that keeps up has it by then.
+/// How long before its last sign of life a server may have confirmed what it did not deliver: a
+/// subscriber that keeps up has the rest.
 const KEPT: Duration = Duration::from_millis(500);
 /// How many bytes of confirmed messages are kept.
 const MOST_KEPT: usize = 4 * 1024 * 1024;
@@ -41,10 +42,21 @@ impl Sent {
         self.messages.push_back((number, message));
     }
 
-    /// Forgets what is safe, now that the server has taken all up to `taken`.
-    pub fn forget(&mut self, taken: u64) {
+    /// How many messages are kept.
+    pub fn len(&self) -> usize {
+        self.messages.len()
+    }
+
+    /// Whether none is.
+    pub fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+
+    /// Forgets what is safe, now that the server has taken all up to `taken` and was last `heard`
+    /// of then.
+    pub fn forget(&mut self, taken: u64, heard: Instant) {
         while let Some((number, message)) = self.messages.front() {
-            let kept = self.bytes <= MOST_KEPT && message.since.elapsed() < KEPT;
+            let kept = self.bytes <= MOST_KEPT && message.is_recent(heard);
             if *number > taken || kept {
                 return;
             }
@@ -53,22 +65,29 @@ impl Sent {
         }
     }
 
-    /// How many messages the server has not taken that has taken all up to `taken`.
-    pub fn unconfirmed(&self, taken: u64) -> usize {
-        let confirmed = |(number, _): &(u64, Message)| *number <= taken;
-        self.messages.len() - self.messages.partition_point(confirmed)
-    }
-
-    /// Takes out, in order, what has to be published again, as the link is lost that had taken all
-    /// up to `taken`, and there is another after the time `away`, maybe to the `same` server.
-    pub fn to_repeat(&mut self, taken: u64, away: Duration, same: bool) -> Vec<Message> {
+    /// Takes out, in order, what has to be published again, as the link is lost whose server had
+    /// taken all up to `taken` and was last `heard` of then; there is another after the time `away`,
+    /// maybe to the `same` server.
+    pub fn to_repeat(
+        &mut self,
+        taken: u64,
+        heard: Instant,
+        away: Duration,
+        same: bool,
+    ) -> Vec<Message> {
         self.bytes = 0;
-        let all = away > RESTART || !same;
+        let died = away > RESTART || !same;
         self.messages
             .drain(..)
-            .filter(|(number, _)| all || *number > taken)
+            .filter(|(number, message)| *number > taken || (died && message.is_recent(heard)))
             .map(|(_, message)| message)
             .collect()
+    }
+}
+
+impl Message {
+    fn is_recent(&self, heard: Instant) -> bool {
+        heard.saturating_duration_since(self.since) < KEPT
     }
 }
 
@@ -103,20 +122,26 @@ mod tests {
     #[test]
     fn what_is_confirmed_is_forgotten_later() {
         let mut sent = sent(&[9, 9, 0, 0]);
-        sent.forget(3);
-        assert_eq!(sent.unconfirmed(3), 1);
-        let again = sent.to_repeat(3, Duration::from_secs(5), true);
+        sent.forget(3, Instant::now());
+        let later = Duration::from_secs(5);
+        let again = sent.to_repeat(3, Instant::now(), later, true);
         assert_eq!(bodies(&again), [3, 4]);
-        assert_eq!(sent.unconfirmed(0), 0);
     }
 
     #[test]
     fn the_same_server_has_what_it_confirmed() {
-        let at_once = Duration::from_millis(100);
-        assert_eq!(bodies(&sent(&[0, 0]).to_repeat(1, at_once, true)), [2]);
-        assert_eq!(bodies(&sent(&[0, 0]).to_repeat(1, at_once, false)), [1, 2]);
-        let later = Duration::from_secs(3);
-        assert_eq!(bodies(&sent(&[0, 0]).to_repeat(1, later, true)), [1, 2]);
+        let (now, at_once) = (Instant::now(), Duration::from_millis(100));
+        let repeat = |away, same| bodies(&sent(&[0, 0]).to_repeat(1, now, away, same));
+        assert_eq!(repeat(at_once, true), [2]);
+        assert_eq!(repeat(at_once, false), [1, 2]);
+        assert_eq!(repeat(Duration::from_secs(3), true), [1, 2]);
+    }
+
+    #[test]
+    fn a_server_that_lived_on_has_delivered() {
+        let heard = Instant::now() + Duration::from_secs(5);
+        let away = Duration::from_secs(3);
+        assert_eq!(bodies(&sent(&[0, 0]).to_repeat(1, heard, away, true)), [2]);
     }
 
     #[test]
@@ -125,9 +150,9 @@ mod tests {
         for number in 1..=10 {
             sent.keep(number, message(vec![0; MOST_KEPT / 4], Duration::ZERO));
         }
-        sent.forget(2);
+        sent.forget(2, Instant::now());
         assert_eq!(sent.messages.len(), 8, "what is not confirmed stays");
-        sent.forget(10);
+        sent.forget(10, Instant::now());
         assert_eq!(sent.messages.len(), 4);
     }
 }

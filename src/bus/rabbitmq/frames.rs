@@ -2,13 +2,14 @@
 //! not UTF-8 and field types it does not know, and the process over tables nested deep enough. The
 //! broker would deliver such a message again and again, so whoever may publish could keep us away.
 //!
-//! Frames are changed in place: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
+//! Frames are changed in place, and only theirs that can carry such things: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
 //! nobody here reads) become one field of the same length, bodies are cut at a length.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
 use std::ops::Range;
 
+use super::opening::HEARTBEAT;
 use crate::bus::link::LARGEST_REQUEST;
 
 /// Most of a body that is handed on, in bytes: enough to tell that it is too large.
@@ -126,7 +127,7 @@ fn soften(frame: &mut [u8], long: &mut HashMap<u16, Body>) -> usize {
     let channel = u16::from_be_bytes([*high, *low]);
     match *kind {
         1 => {
-            deliver(payload);
+            method(payload);
             whole
         }
         2 => {
@@ -134,10 +135,9 @@ fn soften(frame: &mut [u8], long: &mut HashMap<u16, Body>) -> usize {
             whole
         }
         3 => {
-            let kept = body(payload.len(), channel, long);
-            if kept == 0 && !payload.is_empty() {
+            let Some(kept) = body(payload.len(), channel, long) else {
                 return 0;
-            }
+            };
             for (to, from) in size.iter_mut().zip((kept as u32).to_be_bytes()) {
                 *to = from;
             }
@@ -147,10 +147,10 @@ fn soften(frame: &mut [u8], long: &mut HashMap<u16, Body>) -> usize {
     }
 }
 
-/// How much of a body frame with `size` bytes is handed on.
-fn body(size: usize, channel: u16, long: &mut HashMap<u16, Body>) -> usize {
+/// How much of a body frame with `size` bytes is handed on, if it is at all.
+fn body(size: usize, channel: u16, long: &mut HashMap<u16, Body>) -> Option<usize> {
     let Some(left) = long.get_mut(&channel) else {
-        return size;
+        return Some(size);
     };
     let kept = left.give.min(size as u64);
     left.give -= kept;
@@ -158,19 +158,46 @@ fn body(size: usize, channel: u16, long: &mut HashMap<u16, Body>) -> usize {
     if left.come == 0 {
         long.remove(&channel);
     }
-    kept as usize
+    (kept > 0).then_some(kept as usize)
 }
 
-/// `basic.deliver`: consumer tag, delivery tag, redelivered, exchange, routing key.
-fn deliver(payload: &mut [u8]) {
-    if payload.get(..4) != Some(&[0, 60, 0, 60]) {
+/// A method: class and number, then its arguments.
+fn method(payload: &mut [u8]) {
+    let Some(&[_, class, _, number]) = payload.get(..4) else {
         return;
-    }
+    };
     let mut fields = Fields { payload, at: 4 };
-    fields.text();
-    fields.at += 8 + 1;
-    fields.text();
-    fields.text();
+    match (class, number) {
+        // connection.tune: channels, size of frames, heartbeat. The crate takes the smaller of both
+        // sides' heartbeats, and the broker's 0 means none.
+        (10, 30) => {
+            fields.at += 2 + 4;
+            let range = fields.skip(2);
+            if let Some(heartbeat @ [0, 0]) = fields.payload.get_mut(range) {
+                heartbeat.copy_from_slice(&HEARTBEAT.to_be_bytes());
+            }
+        }
+        // connection.close and channel.close: code, text. A text that is too long is cut by the
+        // broker, in the middle of a character too.
+        (10, 50) | (20, 40) => {
+            fields.at += 2;
+            fields.text();
+        }
+        // connection.blocked: reason.
+        (10, 60) => fields.text(),
+        // basic.return: code, text, exchange, routing key.
+        (60, 50) => {
+            fields.at += 2;
+            (0..3).for_each(|_| fields.text());
+        }
+        // basic.deliver: consumer tag, delivery tag, redelivered, exchange, routing key.
+        (60, 60) => {
+            fields.text();
+            fields.at += 8 + 1;
+            (0..2).for_each(|_| fields.text());
+        }
+        _ => {}
+    }
 }
 
 /// A content header: class, weight, size of the body, flags, properties.
@@ -181,6 +208,8 @@ fn header(payload: &mut [u8], channel: u16, long: &mut HashMap<u16, Body>) {
     let come = size
         .iter()
         .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    // What a channel left unfinished when it was closed is not of this message.
+    long.remove(&channel);
     if come > LONGEST_BODY {
         for (to, from) in size.iter_mut().zip(LONGEST_BODY.to_be_bytes()) {
             *to = from;
@@ -369,17 +398,43 @@ mod tests {
     }
 
     #[test]
+    fn texts_that_the_broker_cut() {
+        for (class, number) in [(10, 50), (20, 40)] {
+            let sent = [0, class, 0, number, 1, 0x96, 2, b'a', 0xc3, 0, 50, 0, 10];
+            let came = [0, class, 0, number, 1, 0x96, 2, b'a', b'?', 0, 50, 0, 10];
+            assert_eq!(pass(&frame(1, &sent), 50), frame(1, &came));
+        }
+        let sent = frame(1, b"\0\x0a\0\x3c\x02a\xff");
+        assert_eq!(pass(&sent, 50), frame(1, b"\0\x0a\0\x3c\x02a?"));
+        let sent = frame(1, b"\0\x3c\0\x32\x01\x38\x01\xff\x01e\x01\xff");
+        assert_eq!(
+            pass(&sent, 50),
+            frame(1, b"\0\x3c\0\x32\x01\x38\x01?\x01e\x01?")
+        );
+    }
+
+    #[test]
+    fn a_broker_without_heartbeats_gets_ours() {
+        let tune = |heartbeat: u8| frame(1, &[0, 10, 0, 30, 8, 0, 0, 2, 0, 0, 0, heartbeat]);
+        assert_eq!(pass(&tune(0), 50), tune(HEARTBEAT as u8));
+        assert_eq!(pass(&tune(60), 50), tune(60));
+    }
+
+    #[test]
     fn bodies_are_cut() {
         let long = LONGEST_BODY + 200_000;
         let mut stream = content(long, 0, b"");
         for chunk in vec![7; long as usize].chunks(60_000) {
             stream.extend(frame(3, chunk));
         }
+        stream.extend(content(long, 0, b""));
+        stream.extend(frame(3, b""));
         stream.extend(content(2, 0, b""));
         stream.extend(frame(3, b"ok"));
         let mut expected = content(LONGEST_BODY, 0, b"");
         expected.extend(frame(3, &vec![7; 60_000]));
         expected.extend(frame(3, &vec![7; LONGEST_BODY as usize - 60_000]));
+        expected.extend(content(LONGEST_BODY, 0, b""));
         expected.extend(content(2, 0, b""));
         expected.extend(frame(3, b"ok"));
         for piece in [1000, 16_384] {

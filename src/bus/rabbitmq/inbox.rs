@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use amiquip::{
-    Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable, QueueDeleteOptions,
+    AmqpProperties, Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable,
+    QueueDeleteOptions,
 };
 use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
 
-use super::topology::{self, Readers, declined, exchange};
+use super::topology::{self, Readers, denied, exchange};
 use super::{BusError, Shared, Topic};
 use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
 
@@ -72,7 +73,7 @@ impl<'a> RabbitInbox<'a> {
             (Some(queue), _) => queue.clone(),
             (None, []) => return Ok(()),
             (None, [first, ..]) => {
-                let queue = topology::own_queue(first);
+                let queue = topology::own_queue(first, &self.shared.token);
                 topology::declare_queue(self.channel, &queue, &Readers::One)?;
                 new = Some(queue.clone());
                 self.own = Some(queue.clone());
@@ -95,7 +96,7 @@ impl<'a> RabbitInbox<'a> {
                 let exchange = exchange(self.topic);
                 self.channel
                     .queue_unbind(&queue, exchange, &subject, FieldTable::new())
-                    .map_err(|error| declined("an unbinding", "as none", &error))?;
+                    .map_err(|error| denied(&format!("unbind {queue} from {exchange}"), &error))?;
             }
         }
         Ok(())
@@ -146,17 +147,14 @@ impl<'a> RabbitInbox<'a> {
         let exchange = exchange(self.topic);
         self.channel
             .queue_bind(queue, exchange, subject, FieldTable::new())
-            .map_err(|error| {
-                let what = format!("the binding of {queue} to {exchange}");
-                declined(&what, &format!("with the routing key {subject}"), &error)
-            })
+            .map_err(|error| denied(&format!("bind {queue} to {exchange} for {subject}"), &error))
     }
 
     fn read(&mut self, queue: String) -> Result<(), BusError> {
         let consumer = self
             .channel
             .basic_consume(&queue, ConsumerOptions::default())
-            .map_err(|error| declined(&format!("reading of the queue {queue}"), "so", &error))?;
+            .map_err(|error| denied(&format!("read {queue}"), &error))?;
         self.readers.push(Reader {
             queue,
             consumer,
@@ -206,6 +204,8 @@ impl<'a> RabbitInbox<'a> {
             redelivered: delivery.redelivered,
             receipt: Some(Receipt::new(number, self.done.0.clone())),
         };
+        // Only the number is needed of it.
+        delivery.properties = AmqpProperties::default();
         self.given.insert(number, delivery);
         given
     }

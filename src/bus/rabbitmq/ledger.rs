@@ -4,6 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// What is counted for a message besides its body, in bytes: about what its frames take.
+const AROUND: usize = 256;
+
 /// The messages of one channel. Their numbers are those of the protocol, from 1.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -30,9 +33,10 @@ struct Book {
 }
 
 impl Ledger {
-    /// The number of the next message, which has `size` bytes. None where there would be more than
+    /// The number of the next message, whose body has `size` bytes. None where there would be more than
     /// `window` bytes on their way then, and there are others, or where the broker takes nothing.
     pub(super) fn hand_over(&self, size: usize, window: usize) -> Option<u64> {
+        let size = size + AROUND;
         let mut book = self.lock();
         book.full = book.bytes > 0 && book.bytes + size > window;
         if book.full || book.blocked {
@@ -43,12 +47,16 @@ impl Ledger {
         Some(book.taken + book.sizes.len() as u64)
     }
 
-    /// The broker has taken message `number`, or all up to it.
-    pub(super) fn take(&self, number: u64, all: bool) {
+    /// The broker has taken message `number`, or all up to it; how many it had not taken before.
+    pub(super) fn take(&self, number: u64, all: bool) -> u64 {
         let mut book = self.lock();
+        let mut count = 1;
         if all {
+            count = number.saturating_sub(book.taken);
             while book.taken < number && book.take_next() {}
-            book.ahead = book.ahead.split_off(&(number + 1));
+            let later = book.ahead.split_off(&number.saturating_add(1));
+            count = count.saturating_sub(book.ahead.len() as u64);
+            book.ahead = later;
         } else {
             book.ahead.insert(number);
         }
@@ -56,6 +64,7 @@ impl Ledger {
         book.full = false;
         drop(book);
         self.progress.notify_all();
+        count
     }
 
     /// Up to which number all are taken.
@@ -63,9 +72,9 @@ impl Ledger {
         self.lock().taken
     }
 
-    /// Whether there is nothing on its way.
-    pub(super) fn is_settled(&self) -> bool {
-        self.lock().sizes.is_empty()
+    /// How many messages are on their way.
+    pub(super) fn unsettled(&self) -> usize {
+        self.lock().sizes.len()
     }
 
     /// Waits, at most for `limit`, while there is no room, or until all is over.
@@ -122,28 +131,29 @@ mod tests {
     fn numbers_are_taken_in_any_order() {
         let ledger = Ledger::default();
         for number in 1..=6 {
-            assert_eq!(ledger.hand_over(10, 1000), Some(number));
+            assert_eq!(ledger.hand_over(10, 10_000), Some(number));
         }
         ledger.take(2, false);
         assert_eq!(ledger.taken(), 0);
         ledger.take(1, false);
         assert_eq!(ledger.taken(), 2);
         ledger.take(5, false);
-        ledger.take(4, true);
+        assert_eq!(ledger.take(4, true), 2);
         assert_eq!(ledger.taken(), 5);
         ledger.take(6, true);
-        assert!(ledger.is_settled());
-        assert_eq!(ledger.hand_over(10, 1000), Some(7));
+        assert_eq!(ledger.unsettled(), 0);
+        assert_eq!(ledger.hand_over(10, 10_000), Some(7));
     }
 
     #[test]
     fn the_window_bounds_what_is_on_its_way() {
         let ledger = Ledger::default();
-        assert_eq!(ledger.hand_over(60, 100), Some(1));
-        assert_eq!(ledger.hand_over(60, 100), None);
+        let window = AROUND + 100;
+        assert_eq!(ledger.hand_over(60, window), Some(1));
+        assert_eq!(ledger.hand_over(60, window), None);
         ledger.take(1, false);
-        assert_eq!(ledger.hand_over(600, 100), Some(2), "one always fits");
-        assert_eq!(ledger.hand_over(0, 100), None);
+        assert_eq!(ledger.hand_over(600, window), Some(2), "one always fits");
+        assert_eq!(ledger.hand_over(0, window), None);
     }
 
     #[test]

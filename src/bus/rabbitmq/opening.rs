@@ -1,25 +1,28 @@
 //! How connections to a broker are opened: an address, a socket with deadlines, TLS, the crate.
 
 use std::io;
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
-use std::time::Duration;
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use amiquip::{Auth, Connection, ConnectionOptions, ConnectionTuning, Error};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use super::stream::Stream;
+use super::stream::{Heard, Stream};
 use crate::bus::BusError;
 use crate::config::BusServer;
 use crate::trust;
 
-/// How long a broker may take to accept, and for each step of the TLS handshake.
-const CONNECT: Duration = Duration::from_secs(2);
+/// How long one address may take to accept.
+const ADDRESS: Duration = Duration::from_secs(1);
+/// How long all of a name's addresses together may, and each step of the TLS handshake.
+const CONNECT: Duration = Duration::from_secs(3);
 /// How long a broker may be silent until the connection is open. One that refuses a password is
 /// silent for three seconds before it hangs up.
 const OPEN: Duration = Duration::from_secs(4);
 /// Seconds between heartbeats. A peer that is silent for two of them is dead.
-const HEARTBEAT: u16 = 5;
+pub(super) const HEARTBEAT: u16 = 5;
 /// Frames that may wait for the crate's thread, per channel: a message is three.
 const FRAMES: usize = 192;
 /// Bytes that may wait for the socket before the crate takes no more. The windows of the link are
@@ -30,6 +33,8 @@ const BUFFER: usize = 64 * 1024 * 1024;
 pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) cutter: Cutter,
+    pub(super) address: SocketAddr,
+    pub(super) heard: Arc<Heard>,
 }
 
 /// Ends a connection at once: whoever waits in the crate gets an error.
@@ -42,10 +47,21 @@ impl Cutter {
     }
 }
 
-/// Opens a connection to `server`, shown there under `name`.
-pub(super) fn open(server: &BusServer, name: &str) -> Result<Opened, BusError> {
+/// Opens a connection to `server`, shown there under `name`; to this address of it, if one is given.
+pub(super) fn open(
+    server: &BusServer,
+    name: &str,
+    address: Option<SocketAddr>,
+) -> Result<Opened, BusError> {
+    let began = Instant::now();
     let unreachable = |error: io::Error| BusError::Unreachable(format!("{server}: {error}"));
-    let socket = connect(server).map_err(unreachable)?;
+    let (socket, address) = match address {
+        Some(address) => connect([address].into_iter()),
+        None => (server.host.as_str(), server.port)
+            .to_socket_addrs()
+            .and_then(connect),
+    }
+    .map_err(unreachable)?;
     let cutter = Cutter(socket.try_clone().map_err(unreachable)?);
     let (socket, tls) = match server.tls {
         true => encrypt(socket, &server.host)
@@ -53,7 +69,8 @@ pub(super) fn open(server: &BusServer, name: &str) -> Result<Opened, BusError> {
             .map_err(unreachable)?,
         false => (socket, None),
     };
-    let stream = Stream::new(socket, tls).map_err(unreachable)?;
+    let heard = Arc::new(Heard::new());
+    let stream = Stream::new(socket, tls, Arc::clone(&heard)).map_err(unreachable)?;
     let auth = match (&server.username, &server.password) {
         (Some(username), Some(password)) => Auth::Plain {
             username: username.clone(),
@@ -73,7 +90,16 @@ pub(super) fn open(server: &BusServer, name: &str) -> Result<Opened, BusError> {
         .buffered_writes_high_water(BUFFER)
         .buffered_writes_low_water(BUFFER / 2);
     match Connection::insecure_open_stream(stream, options, tuning) {
-        Ok(connection) => Ok(Opened { connection, cutter }),
+        Ok(connection) => Ok(Opened {
+            connection,
+            cutter,
+            address,
+            heard,
+        }),
+        // To the crate, everything that ends a login is a wrong password.
+        Err(Error::InvalidCredentials) if began.elapsed() >= OPEN => {
+            Err(refusal(server, &Error::ConnectionTimeout))
+        }
         Err(error) => Err(refusal(server, &error)),
     }
 }
@@ -85,7 +111,7 @@ fn refusal(server: &BusServer, error: &Error) -> BusError {
         why: why.to_owned(),
     };
     match error {
-        Error::InvalidCredentials => refused("it does not know this user and password"),
+        Error::InvalidCredentials => refused("it hangs up at the login, are user and password right?"),
         Error::ServerClosedConnection { message, .. } => refused(message),
         Error::ConnectionTimeout => {
             BusError::Unreachable(format!("{server}: it does not answer, is it stuck?"))
@@ -100,14 +126,19 @@ fn refusal(server: &BusServer, error: &Error) -> BusError {
     }
 }
 
-/// A socket to the first of the server's addresses that accepts.
-fn connect(server: &BusServer) -> io::Result<TcpStream> {
+/// A socket to the first of `addresses` that accepts.
+fn connect(addresses: impl Iterator<Item = SocketAddr>) -> io::Result<(TcpStream, SocketAddr)> {
+    let deadline = Instant::now() + CONNECT;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in (server.host.as_str(), server.port).to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT) {
+    for address in addresses {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            break;
+        }
+        match TcpStream::connect_timeout(&address, left.min(ADDRESS)) {
             Ok(socket) => {
                 socket.set_nodelay(true)?;
-                return Ok(socket);
+                return Ok((socket, address));
             }
             Err(error) => last = error,
         }
@@ -153,7 +184,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let peer = thread::spawn(move || this(listener.accept().unwrap().0));
-        let error = open(&server(port), "test").err().unwrap().to_string();
+        let error = open(&server(port), "test", None).err().unwrap().to_string();
         peer.join().unwrap();
         assert!(
             error.contains(&format!("amqp://127.0.0.1:{port}")),
@@ -183,7 +214,7 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let error = open(&server(port), "test").err().unwrap();
+        let error = open(&server(port), "test", None).err().unwrap();
         assert!(matches!(error, BusError::Unreachable(_)), "{error}");
     }
 }

@@ -3,6 +3,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use amiquip::IoStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
@@ -14,6 +17,33 @@ use super::frames::Frames;
 pub(super) struct Stream {
     wire: Wire,
     frames: Frames,
+    heard: Arc<Heard>,
+}
+
+/// When a broker was last heard of.
+pub(super) struct Heard {
+    opened: Instant,
+    /// Milliseconds after `opened`.
+    after: AtomicU64,
+}
+
+impl Heard {
+    /// Just now.
+    pub(super) fn new() -> Heard {
+        Heard {
+            opened: Instant::now(),
+            after: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn last(&self) -> Instant {
+        self.opened + Duration::from_millis(self.after.load(Ordering::Relaxed))
+    }
+
+    fn note(&self) {
+        let after = self.opened.elapsed().as_millis() as u64;
+        self.after.store(after, Ordering::Relaxed);
+    }
 }
 
 /// What frames are read from.
@@ -26,7 +56,11 @@ struct Wire {
 
 impl Stream {
     /// A stream over `socket`, the TLS handshake done.
-    pub(super) fn new(socket: TcpStream, tls: Option<ClientConnection>) -> io::Result<Stream> {
+    pub(super) fn new(
+        socket: TcpStream,
+        tls: Option<ClientConnection>,
+        heard: Arc<Heard>,
+    ) -> io::Result<Stream> {
         // The crate waits for the socket itself.
         socket.set_nonblocking(true)?;
         Ok(Stream {
@@ -36,6 +70,7 @@ impl Stream {
                 owed: false,
             },
             frames: Frames::default(),
+            heard,
         })
     }
 }
@@ -44,7 +79,11 @@ impl IoStream for Stream {}
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.frames.read(&mut self.wire, into)
+        let read = self.frames.read(&mut self.wire, into);
+        if read.is_ok() {
+            self.heard.note();
+        }
+        read
     }
 }
 

@@ -16,7 +16,7 @@ const EXPIRES: i32 = 30_000;
 const EVENT_EXPIRATION: &str = "30000";
 /// How long an answer is kept in a queue, in milliseconds.
 const ANSWER_EXPIRATION: &str = "60000";
-/// AMQP's largest routing key, in bytes. The crate does not check.
+/// AMQP's largest routing key and name, in bytes. The crate does not check.
 const LONGEST_KEY: usize = 255;
 
 /// Every topic.
@@ -73,6 +73,7 @@ pub(super) fn declare_queue(
     name: &str,
     readers: &Readers,
 ) -> Result<State, BusError> {
+    check_key(name)?;
     let mut arguments = FieldTable::new();
     let ours = match readers {
         Readers::One => {
@@ -101,18 +102,33 @@ pub(super) fn shared_queue(group: &str, subject: &str) -> String {
     format!("{group}-{subject}")
 }
 
-/// A name that no queue has yet, with the first subject in it for those who look at a broker's
-/// queues.
-pub(super) fn own_queue(subject: &str) -> String {
-    format!("{subject}-{}", id::generate("q"))
+/// The name of the queue that only the link `link` reads for `subject` and those below it.
+pub(super) fn own_queue(subject: &str, link: &str) -> String {
+    format!("{subject}-{link}")
 }
 
-/// The error of an operation on `what`, declared by us as `ours` says.
-pub(super) fn declined(what: &str, ours: &str, error: &Error) -> BusError {
+/// What tells the queues of a link from those of all others.
+pub(super) fn new_link() -> String {
+    id::generate("q")
+}
+
+/// The error of a declaration of `what`, by us as `ours` says.
+fn declined(what: &str, ours: &str, error: &Error) -> BusError {
     match error {
         Error::ServerClosedChannel { message, .. } => BusError::Declined {
             what: what.to_owned(),
             ours: ours.to_owned(),
+            why: message.clone(),
+        },
+        _ => BusError::Lost,
+    }
+}
+
+/// The error of doing `what`.
+pub(super) fn denied(what: &str, error: &Error) -> BusError {
+    match error {
+        Error::ServerClosedChannel { message, .. } => BusError::Denied {
+            what: what.to_owned(),
             why: message.clone(),
         },
         _ => BusError::Lost,
@@ -141,7 +157,7 @@ fn json(expiration: &str) -> AmqpProperties {
         .with_expiration(expiration.into())
 }
 
-/// Checks that `key` can be a routing key.
+/// Checks that `key` can be a routing key or a name.
 pub(super) fn check_key(key: &str) -> Result<(), BusError> {
     if key.len() > LONGEST_KEY {
         return Err(BusError::Subject(key.to_owned()));
@@ -159,8 +175,8 @@ mod tests {
             shared_queue("ariproxy", "ari.create.app"),
             "ariproxy-ari.create.app"
         );
-        let (one, other) = (own_queue("ari.get"), own_queue("ari.get"));
-        assert!(one.starts_with("ari.get-") && one.ends_with("-q"));
+        let (one, other) = (new_link(), new_link());
+        assert_eq!(own_queue("ari.get", &one), format!("ari.get-{one}"));
         assert_ne!(one, other);
     }
 

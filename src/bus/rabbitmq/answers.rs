@@ -1,0 +1,218 @@
+//! Answers, on a connection of their own: a broker ends the connection over an answer to a reply
+//! address that it cannot read, whoever made that up, and events and requests must not end with it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use amiquip::{Channel, Confirm, Publish, Return};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+
+use super::ledger::Ledger;
+use super::opening::{Opened, open};
+use super::{confirms, lock, why};
+use crate::backoff::Backoff;
+use crate::bus::{BusError, Loss, Terms};
+use crate::config::BusServer;
+use crate::logging::Occasionally;
+
+/// What may be on its way, in bytes. Answers do not wait for room: what does not fit is lost.
+const WINDOW: usize = 8 * 1024 * 1024;
+/// A connection that ends sooner was none: the waits before the next go on growing.
+const SHORT_LIVED: Duration = Duration::from_secs(5);
+
+/// Where answers leave.
+pub(super) struct Answers {
+    line: Mutex<Option<Arc<Line>>>,
+    /// Dropped, the thread that keeps the line ends.
+    stop: Mutex<Option<Sender<()>>>,
+}
+
+/// A connection, for as long as it lasts.
+struct Line {
+    channel: Mutex<Channel>,
+    ledger: Ledger,
+    opened: Mutex<Option<Opened>>,
+}
+
+/// What the broker tells of a line.
+struct Told {
+    confirms: Receiver<Confirm>,
+    returned: Receiver<Return>,
+}
+
+impl Answers {
+    /// Opens a line to `server` at `address`, and keeps one open from then on.
+    pub(super) fn open(
+        server: &BusServer,
+        terms: &Terms,
+        address: SocketAddr,
+    ) -> Result<Arc<Answers>, BusError> {
+        let (line, told) = Line::open(server, &terms.name, address)?;
+        let (stop, stopped) = bounded(0);
+        let answers = Arc::new(Answers {
+            line: Mutex::new(Some(line)),
+            stop: Mutex::new(Some(stop)),
+        });
+        let (kept, server, terms) = (Arc::clone(&answers), server.clone(), terms.clone());
+        thread::Builder::new()
+            .name("bus-answers".into())
+            .spawn(move || kept.keep(&server, &terms, address, told, &stopped))
+            .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
+        Ok(answers)
+    }
+
+    /// Hands an answer over to the queue `to`.
+    pub(super) fn send(&self, publish: Publish<'_>) -> Result<(), BusError> {
+        let line = lock(&self.line).clone().ok_or(BusError::Busy)?;
+        let channel = lock(&line.channel);
+        line.ledger
+            .hand_over(publish.body.len(), WINDOW)
+            .ok_or(BusError::Busy)?;
+        // A line that is lost counts what was on its way.
+        let _ = channel.basic_publish("", publish);
+        Ok(())
+    }
+
+    /// Waits until the broker has taken every answer, at most until `deadline`; whether it has.
+    pub(super) fn settle(&self, deadline: Instant) -> bool {
+        let Some(line) = lock(&self.line).clone() else {
+            return true;
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        line.ledger.wait_for_all(left);
+        line.ledger.unsettled() == 0
+    }
+
+    /// Gives the line up, politely or at once.
+    pub(super) fn close(&self, politely: bool) {
+        drop(lock(&self.stop).take());
+        let line = lock(&self.line).take();
+        let opened = line.and_then(|line| lock(&line.opened).take());
+        if let Some(opened) = opened {
+            if !politely {
+                opened.cutter.cut();
+            }
+            // One that fails is as closed as one that does not.
+            let _ = opened.connection.close();
+        }
+    }
+
+    /// Keeps a line open until told to stop.
+    fn keep(
+        &self,
+        server: &BusServer,
+        terms: &Terms,
+        address: SocketAddr,
+        mut told: Told,
+        stop: &Receiver<()>,
+    ) {
+        let occasionally = Occasionally::new();
+        let mut backoff = Backoff::new();
+        loop {
+            let began = Instant::now();
+            let Some(line) = lock(&self.line).clone() else {
+                return;
+            };
+            if line.listen(&told, &*terms.losses, stop) {
+                return;
+            }
+            let lost = line.ledger.unsettled();
+            (0..lost).for_each(|_| (terms.losses)(Loss::Answer));
+            if occasionally.now() {
+                let why = line.why();
+                log::warn!(
+                    "bus: {server} ended the connection for answers, {lost} are lost: {why}"
+                );
+            }
+            *lock(&self.line) = None;
+            drop(line);
+            if began.elapsed() > SHORT_LIVED {
+                backoff.reset();
+            }
+            // At once, if the last was of use for a while.
+            let mut wait = match began.elapsed() > SHORT_LIVED {
+                true => Duration::ZERO,
+                false => backoff.wait(),
+            };
+            told = loop {
+                if stop.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
+                wait = backoff.wait();
+                if let Ok((line, told)) = Line::open(server, &terms.name, address) {
+                    *lock(&self.line) = Some(line);
+                    break told;
+                }
+            };
+        }
+    }
+}
+
+impl Line {
+    fn open(
+        server: &BusServer,
+        name: &str,
+        address: SocketAddr,
+    ) -> Result<(Arc<Line>, Told), BusError> {
+        let mut opened = open(server, name, Some(address))?;
+        let lost = |error: amiquip::Error| BusError::Unreachable(format!("{server}: {error}"));
+        let channel = opened.connection.open_channel(None).map_err(lost)?;
+        let told = Told {
+            confirms: confirms(&channel).map_err(lost)?,
+            returned: channel.listen_for_returns().map_err(lost)?,
+        };
+        let line = Line {
+            channel: Mutex::new(channel),
+            ledger: Ledger::default(),
+            opened: Mutex::new(Some(opened)),
+        };
+        Ok((Arc::new(line), told))
+    }
+
+    /// Listens to what the broker tells until the line is lost or it is time to stop; whether it
+    /// is.
+    fn listen(&self, told: &Told, losses: &dyn Fn(Loss), stop: &Receiver<()>) -> bool {
+        loop {
+            select! {
+                recv(told.confirms) -> confirm => match confirm {
+                    Ok(Confirm::Ack(what)) => {
+                        self.ledger.take(what.delivery_tag, what.multiple);
+                    }
+                    Ok(Confirm::Nack(what)) => {
+                        let count = self.ledger.take(what.delivery_tag, what.multiple);
+                        (0..count).for_each(|_| losses(Loss::Answer));
+                    }
+                    Err(_) => return false,
+                },
+                recv(told.returned) -> returned => match returned {
+                    Ok(_) => losses(Loss::Answer),
+                    Err(_) => return false,
+                },
+                recv(stop) -> _ => return true,
+            }
+        }
+    }
+
+    /// Why it is lost.
+    fn why(&self) -> String {
+        match lock(&self.opened).take() {
+            Some(opened) => why(
+                &lock(&self.channel),
+                &opened.cutter,
+                Some(opened.connection),
+            ),
+            None => "closed".to_owned(),
+        }
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // The crate says goodbye and waits for the answer: not of a broker that is stuck.
+        if let Some(opened) = &*lock(&self.opened) {
+            opened.cutter.cut();
+        }
+    }
+}
