@@ -111,7 +111,9 @@ fn refusal(server: &BusServer, error: &Error) -> BusError {
         why: why.to_owned(),
     };
     match error {
-        Error::InvalidCredentials => refused("it hangs up at the login, are user and password right?"),
+        Error::InvalidCredentials => {
+            refused("it hangs up at the login, are user and password right?")
+        }
         Error::ServerClosedConnection { message, .. } => refused(message),
         Error::ConnectionTimeout => {
             BusError::Unreachable(format!("{server}: it does not answer, is it stuck?"))
