@@ -130,7 +130,10 @@ fn exchanges_and_queues_are_those_of_the_go_program() {
         let name = queue["name"].as_str().expect("a name");
         if let Some(subject) = name.strip_prefix("ariproxy-") {
             assert!(SHARED_QUEUES.contains(&name), "{name}");
-            assert_eq!(queue["arguments"], json!([]), "{queue}");
+            // RabbitMQ 4 shows what it has filled in.
+            let mut arguments = queue["arguments"].as_array().cloned().unwrap_or_default();
+            arguments.retain(|argument| argument[0] != "x-queue-type");
+            assert_eq!(arguments, [] as [Value; 0], "{queue}");
             let binding = ("ari.request".to_owned(), subject.to_owned());
             assert_eq!(bound(queue), [binding], "{queue}");
         } else {

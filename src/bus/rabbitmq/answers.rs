@@ -19,6 +19,8 @@ use crate::logging::Occasionally;
 
 /// What may be on its way, in bytes. Answers do not wait for room: what does not fit is lost.
 const WINDOW: usize = 8 * 1024 * 1024;
+/// How long the link is looked at before its connection for answers is opened again.
+const MOMENT: Duration = Duration::from_millis(50);
 /// A connection that ends sooner was none: the waits before the next go on growing.
 const SHORT_LIVED: Duration = Duration::from_secs(5);
 
@@ -87,7 +89,7 @@ impl Answers {
 
     /// Gives the line up, politely or at once.
     pub(super) fn close(&self, politely: bool) {
-        drop(lock(&self.stop).take());
+        // Before the thread that keeps it is stopped, which would cut it.
         let line = lock(&self.line).take();
         let opened = line.and_then(|line| lock(&line.opened).take());
         if let Some(opened) = opened {
@@ -97,6 +99,7 @@ impl Answers {
             // One that fails is as closed as one that does not.
             let _ = opened.connection.close();
         }
+        drop(lock(&self.stop).take());
     }
 
     /// Keeps a line open until told to stop.
@@ -115,18 +118,20 @@ impl Answers {
             let Some(line) = lock(&self.line).clone() else {
                 return;
             };
-            if line.listen(&told, &*terms.losses, stop) {
-                return;
-            }
+            let stopped = line.listen(&told, &*terms.losses, stop);
+            *lock(&self.line) = None;
             let lost = line.ledger.unsettled();
             (0..lost).for_each(|_| (terms.losses)(Loss::Answer));
+            // Mostly it is the whole link that is lost.
+            if stopped || stop.recv_timeout(MOMENT) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
             if occasionally.now() {
                 let why = line.why();
                 log::warn!(
                     "bus: {server} ended the connection for answers, {lost} are lost: {why}"
                 );
             }
-            *lock(&self.line) = None;
             drop(line);
             if began.elapsed() > SHORT_LIVED {
                 backoff.reset();
