@@ -2,8 +2,9 @@
 //! not UTF-8 and field types it does not know, and the process over tables nested deep enough. The
 //! broker would deliver such a message again and again, so whoever may publish could keep us away.
 //!
-//! Frames are changed in place, and only theirs that can carry such things: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
-//! nobody here reads) become one field of the same length, bodies are cut at a length.
+//! Frames are changed in place: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
+//! nobody here reads) become one field of the same length, bodies are cut at a length, a heartbeat of
+//! none becomes ours.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
