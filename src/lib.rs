@@ -22,7 +22,7 @@
 //! # The threads
 //!
 //! No thread is made per event or per request. Each of ours has a name; the two that the nats crate
-//! makes for a link have none and show as `bus-connect`, the three of RabbitMQ's as `amiquip-io`.
+//! makes for a link have none and show as `bus-connect`, those of RabbitMQ's three as `amiquip-io`.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use amiquip::{AmqpProperties, AmqpValue, FieldTable, QueueDeleteOptions};
+use amiquip::{
+    AmqpProperties, AmqpValue, ExchangeDeclareOptions, ExchangeType, FieldTable, QueueDeleteOptions,
+};
 use serde_json::{Value, json};
 
 use crate::support::asterisk::{Asterisk, ENTITY_ID};
 use crate::support::bus::{Bus, BusKind, Messages, Server};
 use crate::support::proxy::{ProxyBuilder, ProxyProcess};
-use crate::support::rabbitmq::{Vhost, wait_queue};
+use crate::support::rabbitmq::{RabbitServer, Vhost, wait_queue};
 use crate::support::rabbitmq_client::{Post, declare, milliseconds};
 use crate::support::rig::{APPLICATION, Rig};
 use crate::support::server::Reply;
@@ -410,6 +412,68 @@ fn an_exchange_that_is_deleted_is_declared_again() {
         events.next(Duration::from_millis(100)).is_some()
     });
     assert_eq!(rig.probe(), None);
+}
+
+#[test]
+fn exchanges_that_are_made_anew_are_bound_again() {
+    let rig = Rig::start(BusKind::RabbitMq);
+    let channel = rig.bus.rabbitmq().channel();
+    let durable = || ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    for (name, kind) in [
+        ("ari.request", ExchangeType::Topic),
+        ("ari.ping", ExchangeType::Fanout),
+    ] {
+        channel.exchange_delete(name, false).expect("deleted");
+        channel
+            .exchange_declare(kind, name, durable())
+            .expect("declared");
+    }
+    // Nobody tells the proxy; it looks every half minute.
+    let soon = Duration::from_secs(60);
+    let announcements = rig.bus.subscribe("ari.announce");
+    wait_until("pings are answered", soon, || {
+        rig.bus.publish("ari.ping", "{}");
+        announcements.next(Duration::from_millis(300)).is_some()
+    });
+    for class in ["get", "data", "command", "create"] {
+        wait_until("requests are answered", soon, || {
+            let info = json!({"kind": "AsteriskInfo", "key": null});
+            let answer = rig
+                .bus
+                .try_ask(&rig.subject(class), &info, Duration::from_millis(300));
+            answer.is_some()
+        });
+    }
+}
+
+#[test]
+fn an_event_too_large_for_the_broker_holds_up_no_other() {
+    let server = RabbitServer::start();
+    server.eval("application:set_env(rabbit, max_message_size, 65536)");
+    let rig = Rig::on(Server::RabbitMq(server), |proxy| proxy);
+    let events = rig.bus.subscribe("ari.event.>");
+    let filler = "x".repeat(100_000);
+    let event = |number: u64, filler: &str| {
+        format!("{{\"type\":\"Numbered\",\"n\":{number},\"x\":\"{filler}\"}}")
+    };
+    rig.asterisk.push(event(1, ""));
+    assert_eq!(events.expect("the first").json()["n"], 1);
+    rig.asterisk.push(event(2, &filler));
+    rig.asterisk.push(event(3, ""));
+    wait_until("what follows arrives", SOON, || {
+        let event = events.next(Duration::from_millis(300));
+        event.is_some_and(|event| event.json()["n"] == 3)
+    });
+    rig.asterisk.push(event(4, &filler));
+    rig.asterisk.push(event(5, ""));
+    assert_eq!(
+        events.expect("the fifth").json()["n"],
+        5,
+        "at once: the limit is known"
+    );
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -23,7 +24,13 @@ pub struct Terms {
     pub window: u16,
     /// Hears of what a link accepted and lost all the same.
     pub losses: Arc<dyn Fn(Loss) + Send + Sync>,
+    /// Largest message handed to a server that does not say what it takes, in bytes; smaller once one
+    /// has ended a link over a message that was larger.
+    pub largest: Arc<AtomicUsize>,
 }
+
+/// Largest message that RabbitMQ 4 takes by default, in bytes.
+pub const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// What a server says, later, that it did not deliver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,13 +14,14 @@
 //! - It logs passwords: nothing of it is logged, and what ends a connection is asked of it.
 //!
 //! A link is three connections: a broker that blocks publishers stops reading from theirs, and an
-//! answer may end its own.
+//! answer may end its own. There is a fourth for answers to reply addresses that look like that.
 
 mod answers;
 mod frames;
 mod inbox;
 mod ledger;
 mod opening;
+mod reply;
 mod stream;
 mod topology;
 
@@ -38,6 +39,7 @@ use self::answers::Answers;
 use self::inbox::RabbitInbox;
 use self::ledger::Ledger;
 use self::opening::{Cutter, open};
+use self::reply::Address;
 use self::stream::Heard;
 use self::topology::{check_key, exchange};
 use super::link::Use;
@@ -48,15 +50,13 @@ use crate::logging::Occasionally;
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.
 const WINDOW: usize = 4 * 1024 * 1024;
-/// Largest message, in bytes: what RabbitMQ 4 takes by default. A larger one would end the channel.
-const LARGEST: usize = 16 * 1024 * 1024;
+/// How many seconds a broker may confirm nothing of what is on its way until that is told.
+const SILENT: u32 = 5;
 
 /// A link to one broker.
 pub struct RabbitLink {
     shared: Arc<Shared>,
     gone: Receiver<()>,
-    server: String,
-    window: u16,
 }
 
 /// What the link, its inboxes and its watching thread share.
@@ -69,6 +69,15 @@ struct Shared {
     events: Mutex<Channel>,
     ledger: Ledger,
     answers: Arc<Answers>,
+    /// For reply addresses that may end the connection; opened with the first.
+    doubtful: Mutex<Option<Arc<Answers>>>,
+    /// Whether that is being opened.
+    doubting: AtomicBool,
+    server: BusServer,
+    terms: Terms,
+    /// How often in a row the broker had confirmed nothing of what is on its way, and up to which
+    /// number it had.
+    silence: Mutex<(u64, u32)>,
     publishing: Mutex<Option<Connection>>,
     /// Held while a channel is opened: all who wait for it want that too.
     consuming: Mutex<Option<Connection>>,
@@ -116,6 +125,11 @@ impl RabbitLink {
             events: Mutex::new(events),
             ledger: Ledger::default(),
             answers,
+            doubtful: Mutex::new(None),
+            doubting: AtomicBool::new(false),
+            server: server.clone(),
+            terms: terms.clone(),
+            silence: Mutex::default(),
             publishing: Mutex::new(Some(publishing.connection)),
             consuming: Mutex::new(Some(consuming.connection)),
             cutters: [publishing.cutter, consuming.cutter],
@@ -126,8 +140,6 @@ impl RabbitLink {
         let link = RabbitLink {
             shared: Arc::clone(&shared),
             gone,
-            server: server.to_string(),
-            window: terms.window,
         };
         let losses = Arc::clone(&terms.losses);
         thread::Builder::new()
@@ -171,27 +183,16 @@ fn why(channel: &Channel, cutter: &Cutter, connection: Option<Connection>) -> St
     }
 }
 
-fn check(publish: &Publish<'_>) -> Result<(), BusError> {
-    check_key(&publish.routing_key)?;
-    if publish.body.len() > LARGEST {
-        return Err(BusError::TooLarge {
-            size: publish.body.len(),
-            limit: LARGEST,
-        });
-    }
-    Ok(())
-}
-
 impl fmt::Display for RabbitLink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.server)
+        self.shared.server.fmt(f)
     }
 }
 
 impl Link for RabbitLink {
     fn publish(&self, topic: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
         let publish = Publish::with_properties(body, subject, topology::event_properties());
-        check(&publish)?;
+        self.shared.check(&publish)?;
         let channel = lock(&self.shared.events);
         if self.is_lost() {
             return Err(BusError::Lost);
@@ -216,16 +217,21 @@ impl Link for RabbitLink {
 
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
         let properties = topology::answer_properties(reply.correlation.as_deref());
-        // Mandatory: what nobody is there for comes back and is counted.
+        let address = Address::of(&reply.to);
         let publish = Publish {
-            mandatory: true,
+            // What nobody is there for comes back and is counted; not from direct reply-to, where
+            // RabbitMQ 3.10 sends back what it has delivered.
+            mandatory: address == Address::Queue,
             ..Publish::with_properties(body, reply.to.as_str(), properties)
         };
-        check(&publish)?;
+        self.shared.check(&publish)?;
         if self.is_lost() {
             return Err(BusError::Lost);
         }
-        self.shared.answers.send(publish)
+        match address {
+            Address::Queue | Address::Direct => self.shared.answers.send(publish),
+            Address::Doubtful => self.shared.doubtful()?.send(publish),
+        }
     }
 
     fn flush(&self) {
@@ -243,20 +249,39 @@ impl Link for RabbitLink {
     }
 
     fn with_inbox(&self, topic: Topic, work: Use<'_>) -> Result<(), BusError> {
-        let channel = match &mut *lock(&self.shared.consuming) {
-            Some(connection) => connection.open_channel(None).map_err(|_| BusError::Lost)?,
-            None => return Err(BusError::Lost),
+        let opened = lock(&self.shared.consuming)
+            .as_mut()
+            .map(|connection| connection.open_channel(None));
+        let denied = |error: Error| match error {
+            Error::ExhaustedChannelIds | Error::UnavailableChannelId { .. } => BusError::Denied {
+                what: "open five channels on a connection".to_owned(),
+                why: error.to_string(),
+            },
+            _ => BusError::Lost,
         };
-        channel
-            .qos(0, self.window, false)
-            .map_err(|_| BusError::Lost)?;
+        let channel = opened.ok_or(BusError::Lost)?.map_err(denied)?;
+        let window = self.shared.terms.window;
+        channel.qos(0, window, false).map_err(denied)?;
         let (shared, gone) = (&self.shared, &self.gone);
         work(&mut RabbitInbox::new(&channel, topic, shared, gone));
         Ok(())
     }
 
     fn check(&self) {
-        // The heartbeats do.
+        // Whether it is there, the heartbeats see to.
+        let taken = self.taken();
+        let waits = self.shared.ledger.is_waited_for();
+        let mut silence = lock(&self.shared.silence);
+        let (before, times) = *silence;
+        *silence = match waits && taken == before {
+            true => (taken, times.saturating_add(1)),
+            false => (taken, 0),
+        };
+        if silence.1 == SILENT {
+            log::warn!(
+                "bus: {self} confirms no events; is a queue bound to ari.event stuck? They wait here"
+            );
+        }
     }
 
     fn lost(&self) -> &Receiver<()> {
@@ -278,6 +303,9 @@ impl Link for RabbitLink {
     fn close(&self) {
         if !self.is_lost() {
             self.shared.answers.close(true);
+            if let Some(doubtful) = lock(&self.shared.doubtful).take() {
+                doubtful.close(true);
+            }
             for connection in [&self.shared.consuming, &self.shared.publishing] {
                 let connection = lock(connection).take();
                 // One that fails is as closed as one that does not.
@@ -308,8 +336,42 @@ impl Shared {
             cutter.cut();
         }
         self.answers.close(false);
+        if let Some(doubtful) = lock(&self.doubtful).take() {
+            doubtful.close(false);
+        }
         self.ledger.close();
         drop(lock(&self.alive).take());
+    }
+
+    fn check(&self, publish: &Publish<'_>) -> Result<(), BusError> {
+        check_key(&publish.routing_key)?;
+        let (size, limit) = (
+            publish.body.len(),
+            self.terms.largest.load(Ordering::Relaxed),
+        );
+        if size > limit {
+            return Err(BusError::TooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    /// Where answers to doubtful addresses leave. The first of them opens it; others that come
+    /// meanwhile find the bus busy.
+    fn doubtful(&self) -> Result<Arc<Answers>, BusError> {
+        if let Some(answers) = &*lock(&self.doubtful) {
+            return Ok(Arc::clone(answers));
+        }
+        if self.doubting.swap(true, Ordering::AcqRel) {
+            return Err(BusError::Busy);
+        }
+        let opened = Answers::open(&self.server, &self.terms, self.address);
+        self.doubting.store(false, Ordering::Release);
+        let answers = opened?;
+        *lock(&self.doubtful) = Some(Arc::clone(&answers));
+        if self.is_lost() {
+            answers.close(false);
+        }
+        Ok(answers)
     }
 
     /// Listens to what the broker tells until one of the connections has ended, and says why.
@@ -361,9 +423,21 @@ impl Shared {
                     _ => "closed".to_owned(),
                 },
             };
+            if let Some(limit) = largest(&why) {
+                self.terms.largest.store(limit, Ordering::Relaxed);
+            }
             *lock(&self.why) = Some(why);
         }
     }
+}
+
+/// The size of the largest message that the broker takes, where it is what ended the link.
+fn largest(why: &str) -> Option<usize> {
+    let (_, limit) = why.split_once("larger than configured max size ")?;
+    let end = limit
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(limit.len());
+    limit.get(..end)?.parse().ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -198,6 +198,7 @@ mod tests {
             name: "test".into(),
             window: 1,
             losses: Arc::new(|_| {}),
+            largest: Arc::default(),
         };
         let attempts = Attempts::new(&terms);
         let outcome = attempts.connect(&server, &stop).unwrap();

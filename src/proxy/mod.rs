@@ -44,6 +44,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 use crate::ari::Credentials;
 use crate::ari::rest::{Limits, Rest};
 use crate::ari::websocket::Cutter;
+use crate::bus::link::LARGEST_MESSAGE;
 use crate::bus::{Loss, Outlet, Terms, supervisor};
 use crate::config::{Config, StaleCreates};
 use crate::logging::Occasionally;
@@ -320,6 +321,7 @@ fn terms(config: &Config, counters: &Arc<Counters>) -> Terms {
             Loss::Event => counters.events_refused.add(),
             Loss::Answer => counters.answers_lost.add(),
         }),
+        largest: Arc::new(AtomicUsize::new(LARGEST_MESSAGE)),
     }
 }
 

@@ -13,6 +13,8 @@ use super::topology::{self, Readers, denied, exchange};
 use super::{BusError, Shared, Topic};
 use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
 
+/// How often the bindings are made anew: who deletes an exchange takes them away, without a word.
+const RENEW: Duration = Duration::from_secs(30);
 /// How long the crate is waited for that has the end of a reader in hand.
 const END: Duration = Duration::from_secs(1);
 
@@ -35,11 +37,15 @@ pub(super) struct RabbitInbox<'a> {
     done: (Sender<u64>, Receiver<u64>),
     /// Where the next look for a message begins, so that no queue starves another.
     turn: usize,
+    /// When the bindings were made.
+    renewed: Instant,
 }
 
 /// A queue that is read.
 struct Reader<'a> {
     queue: String,
+    /// What it is bound to, where all of a group read it.
+    subject: Option<String>,
     consumer: Consumer<'a>,
     /// Whether it is cancelled: what is here is still read.
     left: bool,
@@ -63,7 +69,25 @@ impl<'a> RabbitInbox<'a> {
             given: HashMap::new(),
             done: unbounded(),
             turn: 0,
+            renewed: Instant::now(),
         }
+    }
+
+    /// Makes the bindings anew.
+    fn renew(&mut self) -> Result<(), BusError> {
+        self.renewed = Instant::now();
+        topology::declare_exchange(self.channel, self.topic)?;
+        if let Some(queue) = &self.own {
+            self.bound
+                .iter()
+                .try_for_each(|subject| self.bind(queue, subject))?;
+        }
+        for reader in self.readers.iter().filter(|reader| !reader.left) {
+            if let Some(subject) = &reader.subject {
+                self.bind(&reader.queue, subject)?;
+            }
+        }
+        Ok(())
     }
 
     /// Has a queue of its own bound to `subjects`.
@@ -87,7 +111,7 @@ impl<'a> RabbitInbox<'a> {
             }
         }
         if let Some(queue) = new {
-            self.read(queue)?;
+            self.read(queue, None)?;
         }
         for subject in std::mem::take(&mut self.bound) {
             if subjects.contains(&subject) {
@@ -120,17 +144,17 @@ impl<'a> RabbitInbox<'a> {
                 topology::check_key(queue)?;
                 let state = topology::declare_queue(self.channel, queue, &Readers::Group)?;
                 self.bind(queue, subject)?;
-                new.push((queue.clone(), state));
+                new.push((queue.clone(), subject.clone(), state));
             }
         }
         let mut discarded = 0;
-        for (queue, state) in new {
+        for (queue, subject, state) in new {
             let stale = waiting == Waiting::Discard && state.consumers == 0 && state.messages > 0;
             if stale {
                 let purged = self.channel.queue_purge(&queue);
                 discarded += purged.map(u64::from).map_err(|_| BusError::Lost)?;
             }
-            self.read(queue)?;
+            self.read(queue, Some(subject))?;
         }
         for reader in &mut self.readers {
             if !queues.contains(&reader.queue) {
@@ -150,13 +174,14 @@ impl<'a> RabbitInbox<'a> {
             .map_err(|error| denied(&format!("bind {queue} to {exchange} for {subject}"), &error))
     }
 
-    fn read(&mut self, queue: String) -> Result<(), BusError> {
+    fn read(&mut self, queue: String, subject: Option<String>) -> Result<(), BusError> {
         let consumer = self
             .channel
             .basic_consume(&queue, ConsumerOptions::default())
             .map_err(|error| denied(&format!("read {queue}"), &error))?;
         self.readers.push(Reader {
             queue,
+            subject,
             consumer,
             left: false,
         });
@@ -242,6 +267,7 @@ impl Inbox for RabbitInbox<'_> {
         group: Option<&str>,
         waiting: Waiting,
     ) -> Result<u64, BusError> {
+        topology::declare_exchange(self.channel, self.topic)?;
         match group {
             Some(group) => self.listen_in(group, subjects, waiting),
             // Nothing waits in a queue that is new.
@@ -261,6 +287,11 @@ impl Inbox for RabbitInbox<'_> {
             if self.shared.is_lost() {
                 return Next::Lost;
             }
+            if self.renewed.elapsed() > RENEW
+                && let Err(error) = self.renew()
+            {
+                return Next::Ended(error.to_string());
+            }
             let mut select = Select::new();
             select.recv(waker);
             select.recv(self.gone);
@@ -268,7 +299,8 @@ impl Inbox for RabbitInbox<'_> {
             for reader in &self.readers {
                 select.recv(reader.consumer.receiver());
             }
-            select.ready();
+            // A time that is over makes for another look.
+            let _ = select.ready_timeout(RENEW);
         }
     }
 

@@ -77,6 +77,12 @@ impl Ledger {
         self.lock().sizes.len()
     }
 
+    /// Whether anything is on its way to a broker that takes messages.
+    pub(super) fn is_waited_for(&self) -> bool {
+        let book = self.lock();
+        !book.sizes.is_empty() && !book.blocked
+    }
+
     /// Waits, at most for `limit`, while there is no room, or until all is over.
     pub(super) fn wait_for_room(&self, limit: Duration) {
         self.wait_while(limit, |book| book.full || book.blocked);

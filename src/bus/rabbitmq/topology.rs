@@ -34,21 +34,26 @@ pub(super) fn exchange(topic: Topic) -> &'static str {
 
 /// Declares the exchanges, so that the first message on a fresh broker has one (known defect 7).
 pub(super) fn declare_exchanges(channel: &Channel) -> Result<(), BusError> {
-    for topic in TOPICS {
-        let (kind, ours) = match topic {
-            Topic::Event | Topic::Request => (ExchangeType::Topic, "as a durable topic exchange"),
-            Topic::Ping | Topic::Announce => (ExchangeType::Fanout, "as a durable fanout exchange"),
-        };
-        let options = ExchangeDeclareOptions {
-            durable: true,
-            ..ExchangeDeclareOptions::default()
-        };
-        let name = exchange(topic);
-        channel
-            .exchange_declare(kind, name, options)
-            .map_err(|error| declined(&format!("the exchange {name}"), ours, &error))?;
-    }
-    Ok(())
+    TOPICS
+        .into_iter()
+        .try_for_each(|topic| declare_exchange(channel, topic))
+}
+
+/// Declares the exchange of `topic`.
+pub(super) fn declare_exchange(channel: &Channel, topic: Topic) -> Result<(), BusError> {
+    let (kind, ours) = match topic {
+        Topic::Event | Topic::Request => (ExchangeType::Topic, "as a durable topic exchange"),
+        Topic::Ping | Topic::Announce => (ExchangeType::Fanout, "as a durable fanout exchange"),
+    };
+    let options = ExchangeDeclareOptions {
+        durable: true,
+        ..ExchangeDeclareOptions::default()
+    };
+    let name = exchange(topic);
+    channel
+        .exchange_declare(kind, name, options)
+        .map(|_| ())
+        .map_err(|error| declined(&format!("the exchange {name}"), ours, &error))
 }
 
 /// Who reads a queue.
