@@ -202,7 +202,8 @@ impl Line {
 
     /// Why it is lost.
     fn why(&self) -> String {
-        match lock(&self.opened).take() {
+        let opened = lock(&self.opened).take();
+        match opened {
             Some(opened) => why(
                 &lock(&self.channel),
                 &opened.cutter,
