@@ -199,8 +199,12 @@ impl Link for RabbitLink {
         }
         let number = self.shared.ledger.hand_over(body.len(), WINDOW);
         let number = number.ok_or(BusError::Busy)?;
-        if channel.basic_publish(exchange(topic), publish).is_err() {
+        if let Err(error) = channel.basic_publish(exchange(topic), publish) {
             drop(channel);
+            // The crate tells it once: here, or to the thread that listens.
+            if !matches!(error, Error::EventLoopDropped) {
+                self.shared.blame(error.to_string());
+            }
             self.shared.lose();
             return Err(BusError::Lost);
         }
@@ -355,6 +359,14 @@ impl Shared {
         Ok(())
     }
 
+    /// Notes why the link is lost, and what is to be learnt of that.
+    fn blame(&self, why: String) {
+        if let Some(limit) = largest(&why) {
+            self.terms.largest.store(limit, Ordering::Relaxed);
+        }
+        lock(&self.why).get_or_insert(why);
+    }
+
     /// Where answers to doubtful addresses leave. The first of them opens it; others that come
     /// meanwhile find the bus busy.
     fn doubtful(&self) -> Result<Arc<Answers>, BusError> {
@@ -423,10 +435,7 @@ impl Shared {
                     _ => "closed".to_owned(),
                 },
             };
-            if let Some(limit) = largest(&why) {
-                self.terms.largest.store(limit, Ordering::Relaxed);
-            }
-            *lock(&self.why) = Some(why);
+            self.blame(why);
         }
     }
 }

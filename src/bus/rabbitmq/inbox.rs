@@ -141,7 +141,6 @@ impl<'a> RabbitInbox<'a> {
         for (queue, subject) in queues.iter().zip(subjects) {
             let read = |reader: &Reader<'_>| !reader.left && reader.queue == *queue;
             if !self.readers.iter().any(read) {
-                topology::check_key(queue)?;
                 let state = topology::declare_queue(self.channel, queue, &Readers::Group)?;
                 self.bind(queue, subject)?;
                 new.push((queue.clone(), subject.clone(), state));
