@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use ureq::http::Request;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
@@ -14,6 +15,8 @@ use super::{AriError, Credentials};
 use crate::trust;
 use crate::wire::call::RestCall;
 use crate::wire::kind::Method;
+use crate::wire::path::encoded;
+use crate::wire::status::Members;
 
 /// Asterisk closes idle connections after 15 s without a word; a connection that old is not used.
 const IDLE: Duration = Duration::from_secs(5);
@@ -148,9 +151,38 @@ impl Rest {
             #[serde(default)]
             status: Status,
         }
+        let answer: Answer = self.ask("/asterisk/info".into())?;
+        Ok(Info {
+            entity_id: answer.system.entity_id,
+            startup_time: answer.status.startup_time,
+        })
+    }
+
+    /// Asks Asterisk which channels and bridges are in `application`.
+    pub fn members(&self, application: &str) -> Result<Members, AriError> {
+        #[derive(Deserialize)]
+        struct Answer {
+            #[serde(default)]
+            channel_ids: Vec<String>,
+            #[serde(default)]
+            bridge_ids: Vec<String>,
+        }
+        let answer: Answer = self.ask(format!("/applications/{}", encoded(application)))?;
+        let mut members = Members {
+            channels: answer.channel_ids,
+            bridges: answer.bridge_ids,
+        };
+        // Who subscribes to everything has these among them (`__AST_CHANNEL_ALL_TOPIC`).
+        members.channels.retain(|id| !id.starts_with("__AST_"));
+        members.bridges.retain(|id| !id.starts_with("__AST_"));
+        Ok(members)
+    }
+
+    /// Reads what is at `target`.
+    fn ask<T: DeserializeOwned>(&self, target: String) -> Result<T, AriError> {
         let call = RestCall {
             method: Method::Get,
-            target: "/asterisk/info".into(),
+            target,
             body: None,
         };
         let told = |error| AriError::Info {
@@ -158,12 +190,8 @@ impl Rest {
             error: Box::new(error),
         };
         let body = self.call(&call).map_err(told)?;
-        let answer: Answer = serde_json::from_slice(&body)
-            .map_err(|error| told(AriError::Call(format!("the answer is unreadable: {error}"))))?;
-        Ok(Info {
-            entity_id: answer.system.entity_id,
-            startup_time: answer.status.startup_time,
-        })
+        serde_json::from_slice(&body)
+            .map_err(|error| told(AriError::Call(format!("the answer is unreadable: {error}"))))
     }
 }
 

@@ -13,14 +13,15 @@ use tungstenite::{Bytes, Error, Message, WebSocket};
 pub use super::socket::Cutter;
 use super::socket::Socket;
 use super::{AriError, Credentials};
+use crate::wire::path::push_query;
 
 /// A frame as received. Clones share its bytes.
 pub type Frame = Bytes;
 
 /// How often Asterisk is pinged; it never pings by itself (asterisk-facts.md).
-const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_secs(3);
 /// Silence after which Asterisk counts as dead.
-const SILENCE: Duration = Duration::from_secs(10);
+const SILENCE: Duration = Duration::from_secs(9);
 /// How long each step of connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long a read waits before the clock is looked at.
@@ -45,7 +46,9 @@ impl Websocket {
         let bad = |error: &dyn std::fmt::Display| {
             AriError::Url(format!("ari.websocket_url cannot be used: {error}"))
         };
-        let url: Uri = format!("{url}?app={}", encoded(application))
+        let mut query = String::new();
+        push_query(&mut query, "app", application);
+        let url: Uri = format!("{url}?{query}")
             .parse()
             .map_err(|error: tungstenite::http::uri::InvalidUri| bad(&error))?;
         let host = url.authority().map_or("", |authority| authority.as_str());
@@ -134,19 +137,4 @@ fn broken(error: &Error) -> AriError {
         // Neither prints the URL.
         other => AriError::Broken(other.to_string()),
     }
-}
-
-/// `text` for a query.
-fn encoded(text: &str) -> String {
-    use std::fmt::Write as _;
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte) {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
 }

@@ -41,6 +41,20 @@ pub enum Loss {
     Answer,
 }
 
+/// What an event may carry beside its body, for those who count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
+    /// What it is counted in.
+    pub epoch: Arc<str>,
+    /// Its number there, from 1.
+    pub seq: u64,
+}
+
+/// The header with [`Mark::epoch`].
+pub const EPOCH_HEADER: &str = "Ari-Epoch";
+/// The header with [`Mark::seq`].
+pub const SEQ_HEADER: &str = "Ari-Seq";
+
 /// What a message is about. On RabbitMQ each has an exchange of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
@@ -154,10 +168,19 @@ pub trait Link: Send + Sync + fmt::Display {
     /// Hands an event or announcement over. It is on its way after the next [`Link::flush`]. Waits,
     /// within bounds, when the server is slower than we are; [`BusError::Busy`] says to come again
     /// after [`Link::wait`]. Events get numbers on buses that tell what they have taken.
-    fn publish(&self, topic: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError>;
+    fn publish(
+        &self,
+        topic: Topic,
+        subject: &str,
+        mark: Option<&Mark>,
+        body: &[u8],
+    ) -> Result<Option<u64>, BusError>;
 
     /// Up to which number the server has taken events.
     fn taken(&self) -> u64;
+
+    /// Whether events that were handed over may be lost with the link, and nothing tells which.
+    fn is_uncertain(&self) -> bool;
 
     /// When the server was last heard of, where events have numbers.
     fn heard(&self) -> Instant;

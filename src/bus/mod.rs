@@ -19,5 +19,7 @@ pub mod rabbitmq;
 pub mod supervisor;
 
 pub use error::BusError;
-pub use link::{Delivery, Inbox, Link, Loss, Next, Receipt, Reply, Terms, Topic, Use, Waiting};
+pub use link::{
+    Delivery, Inbox, Link, Loss, Mark, Next, Receipt, Reply, Terms, Topic, Use, Waiting,
+};
 pub use outlet::Outlet;

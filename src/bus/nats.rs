@@ -32,7 +32,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use self::inbox::NatsInbox;
 use self::opening::{Greeting, address, greet, options};
 use super::link::Use;
-use super::{BusError, Link, Reply, Topic};
+use super::{BusError, Link, Mark, Reply, Topic};
 use crate::config::BusServer;
 use crate::wire::subject::publishable;
 
@@ -190,13 +190,23 @@ impl fmt::Display for NatsLink {
 }
 
 impl Link for NatsLink {
-    fn publish(&self, _: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
+    fn publish(
+        &self,
+        _: Topic,
+        subject: &str,
+        _: Option<&Mark>,
+        body: &[u8],
+    ) -> Result<Option<u64>, BusError> {
         self.hand_over(subject, body).map(|()| None)
     }
 
     fn taken(&self) -> u64 {
         // It has no numbers.
         0
+    }
+
+    fn is_uncertain(&self) -> bool {
+        true
     }
 
     fn heard(&self) -> Instant {

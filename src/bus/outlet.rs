@@ -17,7 +17,7 @@ impl Outlet {
     /// Publishes and sends an announcement.
     pub fn announce(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
         let link = self.link()?;
-        link.publish(Topic::Announce, subject, body)?;
+        link.publish(Topic::Announce, subject, None, body)?;
         link.flush();
         Ok(())
     }

@@ -43,7 +43,7 @@ use self::reply::Address;
 use self::stream::Heard;
 use self::topology::{check_key, exchange};
 use super::link::Use;
-use super::{BusError, Link, Loss, Reply, Terms, Topic};
+use super::{BusError, Link, Loss, Mark, Reply, Terms, Topic};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
@@ -190,8 +190,14 @@ impl fmt::Display for RabbitLink {
 }
 
 impl Link for RabbitLink {
-    fn publish(&self, topic: Topic, subject: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
-        let publish = Publish::with_properties(body, subject, topology::event_properties());
+    fn publish(
+        &self,
+        topic: Topic,
+        subject: &str,
+        mark: Option<&Mark>,
+        body: &[u8],
+    ) -> Result<Option<u64>, BusError> {
+        let publish = Publish::with_properties(body, subject, topology::event_properties(mark));
         self.shared.check(&publish)?;
         let channel = lock(&self.shared.events);
         if self.is_lost() {
@@ -213,6 +219,11 @@ impl Link for RabbitLink {
 
     fn taken(&self) -> u64 {
         self.shared.ledger.taken()
+    }
+
+    fn is_uncertain(&self) -> bool {
+        // What it has not confirmed is published again.
+        false
     }
 
     fn heard(&self) -> Instant {

@@ -145,6 +145,9 @@ keys! {
         "what to do when another process takes the application over";
     REPLACED_PAUSE = "ari.replaced_pause", Kind::Duration, Fallback::Text("60s"),
         "how long to leave the application to the other process before reconnecting";
+    SNAPSHOT = "ari.snapshot", Kind::Flag, Fallback::Text("false"),
+        "say on the status subject, with every connection to Asterisk, which channels and bridges \
+         are in the application";
     BUS_URL = "messagebus.url", Kind::Servers, Fallback::Text("nats://localhost:4222"),
         "the bus: nats://[user:password@]host[:port], tls://..., \
          amqp://[user:password@]host[:port][/vhost] or amqps://..., several servers with commas; \
@@ -176,6 +179,8 @@ keys! {
         "size of the events kept while the bus is away";
     EVENTS_AGE = "events.max_age", Kind::Duration, Fallback::Text("30s"),
         "how long an event is worth keeping while the bus is away";
+    EVENTS_HEADERS = "events.headers", Kind::Flag, Fallback::Text("false"),
+        "send the headers Ari-Epoch and Ari-Seq with every event";
     DIALOGS = "dialogs.max", Kind::Count { least: 1, most: 10_000_000 }, Fallback::Text("100000"),
         "bindings of channels, bridges and the like to dialogs kept at once";
     LOG_LEVEL = "log.level", Kind::Level, Fallback::Text("info"),
@@ -191,7 +196,7 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
     ("nats", "Message bus, older name"),
     ("workers", "Requests"),
     ("http", "HTTP to Asterisk"),
-    ("events", "Events while the bus is away"),
+    ("events", "Events"),
     ("dialogs", "Dialogs"),
     ("log", "Logging"),
 ];

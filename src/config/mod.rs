@@ -92,6 +92,8 @@ pub struct Ari {
     pub on_replaced: OnReplaced,
     /// How long to wait then before reconnecting.
     pub replaced_pause: Duration,
+    /// Whether the status subject is told which channels and bridges are in the application.
+    pub snapshot: bool,
 }
 
 /// What to do when another process takes the application over.
@@ -144,7 +146,7 @@ pub struct Http {
     pub response_timeout: Duration,
 }
 
-/// The bounds of the events kept while the bus is away.
+/// The events: what is sent with them, and the bounds of those kept while the bus is away.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Events {
     /// Their number.
@@ -153,4 +155,6 @@ pub struct Events {
     pub max_bytes: usize,
     /// Their age.
     pub max_age: Duration,
+    /// Whether they are sent with their epoch and number.
+    pub headers: bool,
 }

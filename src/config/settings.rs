@@ -107,6 +107,11 @@ impl Settings {
         self.take(key, units::duration, |duration| format!("{duration:?}"))
     }
 
+    /// True or false.
+    pub(super) fn flag(&mut self, key: &'static Key) -> Result<bool, ConfigError> {
+        self.take(key, units::flag, bool::to_string)
+    }
+
     /// One of the words that `parse` knows.
     pub(super) fn choice<T>(
         &mut self,

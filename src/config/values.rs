@@ -17,6 +17,7 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
             format!("{choice:?}").to_ascii_lowercase()
         })?,
         replaced_pause: from.duration(&keys::REPLACED_PAUSE)?,
+        snapshot: from.flag(&keys::SNAPSHOT)?,
     };
     let bus = Bus {
         servers: from.servers(&keys::BUS_URL)?,
@@ -38,6 +39,7 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
         max_count: from.count(&keys::EVENTS_COUNT)?,
         max_bytes: from.bytes(&keys::EVENTS_BYTES)?,
         max_age: from.duration(&keys::EVENTS_AGE)?,
+        headers: from.flag(&keys::EVENTS_HEADERS)?,
     };
     let dialogs_max = from.count(&keys::DIALOGS)?;
     let log_level = from.log_level(&keys::LOG_LEVEL, &keys::VERBOSE)?;
@@ -98,6 +100,7 @@ mod tests {
                 asterisk_id: None,
                 on_replaced: OnReplaced::Reconnect,
                 replaced_pause: Duration::from_secs(60),
+                snapshot: false,
             }
         );
         assert_eq!(
@@ -127,6 +130,7 @@ mod tests {
                 max_count: 65_536,
                 max_bytes: 64 << 20,
                 max_age: Duration::from_secs(30),
+                headers: false,
             }
         );
         assert_eq!(config.dialogs_max, 100_000);

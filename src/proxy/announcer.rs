@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, select, tick};
+use crossbeam_channel::{Receiver, Sender, select, tick};
 
 use super::counters::Counters;
+use super::publisher::Order;
 use super::standing::Standing;
 use crate::bus::Outlet;
 use crate::wire::announcement::announcement;
@@ -21,6 +22,8 @@ pub struct Announcer {
     pub standing: Arc<Standing>,
     /// Where announcements leave.
     pub outlet: Outlet,
+    /// Who tells the status with every announcement.
+    pub publisher: Sender<Order>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Whether the conductor lets the proxy be announced.
@@ -55,7 +58,11 @@ impl Announcer {
             .outlet
             .announce(&self.standing.subjects().announce(), &body)
         {
-            Ok(()) => self.counters.announcements.add(),
+            Ok(()) => {
+                self.counters.announcements.add();
+                // A publisher that has ended has nothing to tell.
+                let _ = self.publisher.send(Order::Tell);
+            }
             Err(error) => log::debug!("not announced: {error}"),
         }
     }

@@ -1,19 +1,20 @@
 //! The buffer of events between ingest and publisher: bounded in number and bytes, the oldest
-//! dropped first, so that ingest never waits for the bus.
+//! dropped first, so that ingest never waits for the bus. Changes of where the proxy stands are
+//! among the events, where they came to pass.
 //!
 //! There is one thing that a full buffer waits for: a publisher that is faster than any Asterisk
 //! and only lacks its share of the processor. The socket holds for a moment then what the buffer
 //! does not, and nothing is lost. A slower one is not waited for: Asterisk drops a websocket that is
 //! read too slowly (asterisk-facts.md).
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
-use super::standing::Origin;
+use super::standing::{Change, Origin};
 use crate::ari::websocket::Frame;
 
 /// How long a full buffer looks how fast the publisher is.
@@ -35,15 +36,27 @@ pub struct Event {
     pub received: Instant,
 }
 
+/// What is in the buffer.
+#[derive(Debug)]
+pub enum Item {
+    /// An event.
+    Event(Event),
+    /// A change.
+    Change(Box<Change>),
+}
+
 /// The buffer. The channel itself has no bound, as one with a bound would take its memory at once;
 /// the bound is kept by [`Buffer::push`].
 #[derive(Debug)]
 pub struct Buffer {
-    sender: Sender<Event>,
-    receiver: Receiver<Event>,
+    sender: Sender<Item>,
+    receiver: Receiver<Item>,
     bytes: AtomicUsize,
     /// Events taken out.
     taken: AtomicU64,
+    /// The last change that had to go: it holds, even if it is not told among the events.
+    overdue: Mutex<Option<Box<Change>>>,
+    is_overdue: AtomicBool,
     most: usize,
     most_bytes: usize,
 }
@@ -57,6 +70,8 @@ impl Buffer {
             receiver,
             bytes: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
+            overdue: Mutex::new(None),
+            is_overdue: AtomicBool::new(false),
             most,
             most_bytes,
         }
@@ -67,16 +82,20 @@ impl Buffer {
     pub fn push(&self, event: Event, pace: &mut Pace) -> usize {
         self.bytes.fetch_add(event.frame.len(), Ordering::AcqRel);
         // The buffer holds both ends: sending cannot fail.
-        let _ = self.sender.send(event);
+        let _ = self.sender.send(Item::Event(event));
         let mut dropped = 0;
         while self.is_over() {
             if pace.is_full_speed(|| self.taken.load(Ordering::Relaxed)) {
                 continue;
             }
             match self.receiver.try_recv() {
-                Ok(oldest) => {
+                Ok(Item::Event(oldest)) => {
                     self.bytes.fetch_sub(oldest.frame.len(), Ordering::AcqRel);
                     dropped += 1;
+                }
+                Ok(Item::Change(change)) => {
+                    *self.lock() = Some(change);
+                    self.is_overdue.store(true, Ordering::Release);
                 }
                 Err(_) => break,
             }
@@ -84,12 +103,31 @@ impl Buffer {
         dropped
     }
 
+    /// Puts a change in. They are few: the next event sees to the bounds.
+    pub fn change(&self, change: Change) {
+        let _ = self.sender.send(Item::Change(Box::new(change)));
+    }
+
+    /// A change that had to go, which comes before all that is in the buffer.
+    pub fn overdue(&self) -> Option<Box<Change>> {
+        if !self.is_overdue.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut overdue = self.lock();
+        self.is_overdue.store(false, Ordering::Release);
+        overdue.take()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Box<Change>>> {
+        self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_over(&self) -> bool {
         self.receiver.len() > self.most || self.bytes.load(Ordering::Acquire) > self.most_bytes
     }
 
     /// Where events come out; each must be reported to [`Buffer::taken`].
-    pub fn receiver(&self) -> &Receiver<Event> {
+    pub fn receiver(&self) -> &Receiver<Item> {
         &self.receiver
     }
 
@@ -126,16 +164,41 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::proxy::standing::Standing;
+    use crate::wire::status::State;
+    use crate::wire::subject::Subjects;
+
+    fn origin() -> Arc<Origin> {
+        Standing::new("app", Subjects::new("ari.", "app")).name("00:01")
+    }
 
     fn event(bytes: &'static [u8]) -> Event {
         Event {
             frame: Frame::from_static(bytes),
-            origin: Arc::new(Origin {
-                asterisk: "a".into(),
-                event_subject: "s".into(),
-            }),
+            origin: origin(),
             received: Instant::now(),
         }
+    }
+
+    fn first(buffer: &Buffer) -> Event {
+        match buffer.receiver().try_recv() {
+            Ok(Item::Event(event)) => event,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_change_that_has_to_go_is_overdue() {
+        let (buffer, mut pace) = (Buffer::new(2, 1000), Pace::default());
+        for state in [State::Down, State::Up] {
+            buffer.change(Change::new(state, &origin(), "why"));
+        }
+        assert_eq!(buffer.push(event(b"1"), &mut pace), 0);
+        assert_eq!(buffer.push(event(b"2"), &mut pace), 0);
+        assert!(buffer.overdue().is_some_and(|last| last.state == State::Up));
+        assert!(buffer.overdue().is_none());
+        assert_eq!(buffer.push(event(b"3"), &mut pace), 1);
+        assert_eq!(&first(&buffer).frame[..], b"2");
     }
 
     #[test]
@@ -144,7 +207,7 @@ mod tests {
         assert_eq!(buffer.push(event(b"1"), &mut pace), 0);
         assert_eq!(buffer.push(event(b"2"), &mut pace), 0);
         assert_eq!(buffer.push(event(b"3"), &mut pace), 1);
-        let first = buffer.receiver().recv().unwrap();
+        let first = first(&buffer);
         assert_eq!(&first.frame[..], b"2");
     }
 
@@ -154,7 +217,7 @@ mod tests {
         assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
         assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
         assert_eq!(buffer.push(event(b"123456"), &mut pace), 2);
-        let first = buffer.receiver().recv().unwrap();
+        let first = first(&buffer);
         assert_eq!(&first.frame[..], b"123456");
         buffer.taken(&first);
         assert_eq!(buffer.push(event(b"1234567890"), &mut pace), 0);

@@ -60,6 +60,18 @@ pub enum End {
     Fault,
 }
 
+impl End {
+    /// What the status subject is told of it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            End::Stopped => "the proxy is stopped",
+            End::Replaced => "another client took the application over",
+            End::Stuck => "the bus cannot be connected to from this process any more",
+            End::Fault => "a fault of the proxy",
+        }
+    }
+}
+
 /// A subscription thread, as the conductor sees it.
 pub struct Listener {
     /// Its class.

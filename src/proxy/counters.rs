@@ -68,6 +68,8 @@ counters! {
     events_dropped_old,
     /// Events that the bus refused: their size or subject, or, later, the broker.
     events_refused,
+    /// Events for a dialog that the bus refused.
+    dialog_events_refused,
     /// Requests received.
     requests,
     /// Requests that were answered with success.
@@ -88,6 +90,8 @@ counters! {
     requests_unanswerable,
     /// Answers that could not be published, or that nobody was there to take.
     answers_lost,
+    /// Statuses published.
+    statuses,
     /// Announcements published.
     announcements,
     /// Dialog bindings dropped because there were more than may be.

@@ -10,7 +10,7 @@ use super::buffer::{Buffer, Event, Pace};
 use super::conductor::{self, AsteriskChange};
 use super::counters::Counters;
 use super::dialogs::Dialogs;
-use super::standing::{Origin, Standing};
+use super::standing::{Change, Origin, Standing};
 use crate::ari::rest::Rest;
 use crate::ari::websocket::{Cutter, Frame, Websocket};
 use crate::ari::{AriError, Credentials};
@@ -18,6 +18,7 @@ use crate::backoff::Backoff;
 use crate::config::{Ari, OnReplaced};
 use crate::logging::Occasionally;
 use crate::wire::event::replaces_application;
+use crate::wire::status::{Members, State};
 use crate::wire::subject::publishable;
 
 /// The ingest of one proxy.
@@ -68,6 +69,10 @@ impl Ingest {
                         _ if self.stopped(Duration::ZERO) => {}
                         Some(error) => {
                             log::warn!("Asterisk {}: {error}; connecting again", origin.asterisk);
+                            // It may go by another id since the websocket was opened.
+                            let origin = self.standing.origin().unwrap_or(origin);
+                            let down = Change::new(State::Down, &origin, error.to_string());
+                            self.buffer.change(down);
                         }
                         None => log::info!(
                             "Asterisk {}: taking the application {} back",
@@ -108,17 +113,38 @@ impl Ingest {
         *self.lock_cutter() = Some(websocket.cutter()?);
         let info = self.rest.info()?;
         let id = identity(&self.ari, info.entity_id)?;
+        let mut reason = match startup_time.is_empty() {
+            true => "the proxy was started",
+            false => "Asterisk is connected again",
+        };
         if *startup_time != info.startup_time {
             if !startup_time.is_empty() {
                 // Nothing of what dialogs were bound to is there any more.
                 self.dialogs.clear();
+                reason = "Asterisk was restarted";
                 log::info!("Asterisk {id}: was restarted");
             }
             *startup_time = info.startup_time;
         }
         let origin = self.standing.name(&id);
+        let mut up = Change::new(State::Up, &origin, reason);
+        if self.ari.snapshot {
+            up.members = self.members(&id);
+        }
+        self.buffer.change(up);
         self.standing.set_up(true);
         Ok((websocket, origin))
+    }
+
+    /// What is in the application. The websocket is open already: what changes after Asterisk has
+    /// answered comes as an event.
+    fn members(&self, id: &str) -> Option<Members> {
+        let members = self.rest.members(&self.ari.application);
+        members
+            .inspect_err(|error| {
+                log::warn!("Asterisk {id} does not say what is in the application: {error}");
+            })
+            .ok()
     }
 
     /// Reads until the websocket ends; why it did, if it was not us, and until when the application is left to
@@ -129,7 +155,7 @@ impl Ingest {
     fn read(
         &self,
         mut websocket: Websocket,
-        origin: &Origin,
+        origin: &Arc<Origin>,
     ) -> (Option<AriError>, Option<Instant>) {
         let full = Occasionally::new();
         let mut pace = Pace::default();
@@ -137,11 +163,12 @@ impl Ingest {
         loop {
             match websocket.read() {
                 Ok(Some(frame)) => {
-                    if replaces_application(&frame, &self.ari.application) {
+                    let replaces = replaces_application(&frame, &self.ari.application);
+                    self.take(frame, &mut pace, &full);
+                    if replaces {
                         replaced = Some(Instant::now() + self.ari.replaced_pause);
                         self.replaced(origin);
                     }
-                    self.take(frame, &mut pace, &full);
                 }
                 Ok(None) if self.stopped(Duration::ZERO) => {
                     return (None, replaced);
@@ -181,8 +208,11 @@ impl Ingest {
     }
 
     /// The application was taken over: as good as down, and said as what it is.
-    fn replaced(&self, origin: &Origin) {
+    fn replaced(&self, origin: &Arc<Origin>) {
         self.standing.set_up(false);
+        let reason = "another client took the application over (ApplicationReplaced)";
+        self.buffer
+            .change(Change::new(State::Replaced, origin, reason));
         self.tell(AsteriskChange::Replaced);
         let then = match self.ari.on_replaced {
             OnReplaced::Exit => "exiting, as ari.on_replaced says".to_owned(),

@@ -6,6 +6,9 @@
 //! | [`ingest`] | `ingest` | the websocket of Asterisk |
 //! | [`buffer`] | | events between ingest and publisher |
 //! | [`publisher`] | `publisher` | events to the bus |
+//! | [`desk`] | | what the publisher is at |
+//! | [`outgoing`] | | an event that is being published |
+//! | [`report`] | | what the status subject is told |
 //! | [`subscriptions`] | `sub-get`, `sub-data`, `sub-command`, `sub-create`, `sub-ping` | requests from the bus |
 //! | [`sent`] | | events that may be lost with their link |
 //! | [`queue`] | | requests between subscriptions and workers |
@@ -23,10 +26,13 @@ pub mod answers;
 pub mod buffer;
 pub mod conductor;
 pub mod counters;
+pub mod desk;
 pub mod dialogs;
 pub mod ingest;
+pub mod outgoing;
 pub mod publisher;
 pub mod queue;
+pub mod report;
 pub mod sent;
 pub mod standing;
 pub mod subscriptions;
@@ -162,6 +168,7 @@ impl Proxy {
             standing: Arc::clone(&standing),
             counters: Arc::clone(&counters),
             longest: config.events.max_age,
+            marked: config.events.headers,
             held: Arc::clone(&held),
             orders: publisher_orders,
             tell: tell.clone(),
@@ -199,6 +206,7 @@ impl Proxy {
         let announcing = announcer::Announcer {
             standing: Arc::clone(&standing),
             outlet: outlet.clone(),
+            publisher: publish.clone(),
             counters: Arc::clone(&counters),
             open: Arc::clone(&open),
             asked,
@@ -209,6 +217,7 @@ impl Proxy {
             ari: config.ari.clone(),
             rest: rest.clone(),
             standing: Arc::clone(&standing),
+            buffer: Arc::clone(&buffer),
             tell: tell.clone(),
             stop: asterisk_stopped.clone(),
         };
@@ -296,7 +305,8 @@ impl Proxy {
             cutter.cut();
         }
         self.asterisk.wait(began + ending::ASTERISK);
-        let _ = self.conductor.publisher.send(publisher::Order::Finish);
+        let finish = publisher::Order::Finish(end.reason());
+        let _ = self.conductor.publisher.send(finish);
         self.publisher.wait(began + ending::EVENTS);
         self.conductor.settle(began + ending::SETTLE);
         drop(self.stop_bus);

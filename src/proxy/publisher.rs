@@ -1,25 +1,24 @@
 //! The publisher: the one thread that publishes events. In order, each once, on the event subject
 //! and then on the subject of every dialog that it touches. What a lost link may not have delivered
-//! is published again on the next, before all else, on buses that can tell what that is.
+//! is published again on the next, before all else, on buses that can tell what that is. Statuses
+//! ([`super::report`]) go out between the events, where they belong.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, never, select};
+use crossbeam_channel::{Receiver, Sender, at, never, select};
 
-use super::buffer::{Buffer, Event};
+use super::buffer::{Buffer, Item};
 use super::conductor;
 use super::counters::Counters;
+use super::desk::Desk;
 use super::dialogs::Dialogs;
-use super::sent::{Message, Sent};
+use super::outgoing::Outgoing;
+use super::report::Report;
 use super::standing::Standing;
-use crate::ari::websocket::Frame;
-use crate::bus::{BusError, Link, Topic};
-use crate::logging::Occasionally;
-use crate::wire::event::{Touched, with_dialog};
-use crate::wire::kind::Entity;
+use crate::bus::{BusError, Link, Mark};
+use crate::wire::event::with_dialog;
 
 /// How many events are handed over before the link is told to send.
 const BATCH: usize = 32;
@@ -30,13 +29,15 @@ const ROUND: usize = 1024;
 /// How long a link that takes nothing is waited for before orders are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What the conductor tells the publisher.
+/// What the publisher is told.
 pub enum Order {
     /// Publish on this link, its number told back when all that waited is sent. There was none for
     /// the time given.
     Link(u64, Arc<dyn Link>, Duration),
-    /// Publish what is left, then end.
-    Finish,
+    /// Tell the status.
+    Tell,
+    /// Publish what is left, tell that the proxy ends for this reason, then end.
+    Finish(&'static str),
 }
 
 /// The publisher of one proxy.
@@ -51,6 +52,8 @@ pub struct Publisher {
     pub counters: Arc<Counters>,
     /// How long an event may have waited.
     pub longest: Duration,
+    /// Whether events carry their epoch and number.
+    pub marked: bool,
     /// How many messages it has taken and not handed over.
     pub held: Arc<AtomicUsize>,
     /// What to do.
@@ -59,39 +62,11 @@ pub struct Publisher {
     pub tell: Sender<conductor::Event>,
 }
 
-/// An event that is being published: a link may break between its subjects.
-struct Outgoing {
-    event: Event,
-    /// Whether it is published on the event subject.
-    published: bool,
-    /// What is left to publish for dialogs, last first.
-    dialogs: Vec<Arc<str>>,
-    ended: Option<(Entity, String)>,
-}
-
-/// What the publisher is at.
-#[derive(Default)]
-struct Desk {
-    link: Option<Arc<dyn Link>>,
-    /// Whether the link may be published to.
-    usable: bool,
-    /// What was handed to the link.
-    sent: Sent,
-    /// What comes before all else.
-    again: VecDeque<Message>,
-    outgoing: Option<Outgoing>,
-    /// The number of the link, and how many of the messages that waited for it are left; none once
-    /// that is told.
-    backlog: Option<(u64, usize)>,
-    refused: Occasionally,
-}
-
 impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut desk = Desk::default();
-        let mut finishing = false;
-        let nothing = never();
+        let mut desk = Desk::new(Report::new(&self.standing, &self.counters));
+        let (nothing, no_clock) = (never(), never());
         loop {
             let published = self.publish_waiting(&mut desk);
             self.held.store(desk.held(), Ordering::Relaxed);
@@ -105,45 +80,58 @@ impl Publisher {
                 Ok(()) => {}
             }
             let waiting = desk.held() > 0 || !self.buffer.receiver().is_empty();
-            if finishing && !(desk.usable && waiting) {
+            if desk.usable
+                && !waiting
+                && let Some(reason) = desk.finish.take()
+            {
+                let last = desk.report.stopping(reason);
+                desk.statuses.extend(last);
+                continue;
+            }
+            if desk.finishing && !(desk.usable && waiting) {
                 return;
             }
             if desk.usable && desk.held() > 0 {
                 if let Ok(order) = self.orders.try_recv() {
-                    finishing |= self.carry_out(order, &mut desk);
+                    self.carry_out(order, &mut desk);
                 }
                 continue;
             }
-            let events = match desk.usable {
-                true => self.buffer.receiver(),
-                false => &nothing,
+            let gap = desk.report.due().filter(|_| desk.usable).map(at);
+            let (events, clock) = match desk.usable {
+                true => (self.buffer.receiver(), gap.as_ref().unwrap_or(&no_clock)),
+                false => (&nothing, &no_clock),
             };
             select! {
                 recv(self.orders) -> order => {
-                    finishing |= self.carry_out(order.unwrap_or(Order::Finish), &mut desk);
+                    let order = order.unwrap_or(Order::Finish("the proxy ends"));
+                    self.carry_out(order, &mut desk);
                 }
-                recv(events) -> event => {
-                    desk.outgoing = event.ok().map(|event| self.take(event));
+                recv(events) -> item => {
+                    if let Ok(item) = item {
+                        self.take(item, &mut desk);
+                    }
                 }
+                recv(clock) -> _ => {}
             }
         }
     }
 
-    /// Carries an order out; whether it is to finish.
-    fn carry_out(&self, order: Order, desk: &mut Desk) -> bool {
-        let Order::Link(number, link, away) = order else {
-            return true;
-        };
-        if let Some(lost) = desk.link.replace(link.clone()) {
-            let same = lost.peer() == link.peer();
-            let again = desk.sent.to_repeat(lost.taken(), lost.heard(), away, same);
-            let mut again = VecDeque::from(again);
-            again.append(&mut desk.again);
-            desk.again = again;
+    fn carry_out(&self, order: Order, desk: &mut Desk) {
+        match order {
+            Order::Link(number, link, away) => {
+                desk.replace_link(link, away);
+                desk.backlog = Some((number, self.buffer.receiver().len()));
+            }
+            Order::Tell => {
+                let status = desk.report.again();
+                desk.statuses.extend(status);
+            }
+            Order::Finish(reason) => {
+                desk.finish = Some(reason);
+                desk.finishing = true;
+            }
         }
-        desk.usable = true;
-        desk.backlog = Some((number, self.buffer.receiver().len() + desk.held()));
-        false
     }
 
     /// Publishes what waits, a round of it, so that orders are looked at now and then.
@@ -152,28 +140,28 @@ impl Publisher {
             return Ok(());
         };
         let published = self.publish_round(&*link, desk);
-        link.flush();
-        desk.sent.forget(link.taken(), link.heard());
-        if let Some((number, 0)) = desk.backlog {
+        desk.flush(&*link);
+        if let Some((number, 0)) = desk.backlog
+            && desk.held() == 0
+        {
             desk.backlog = None;
             let _ = self.tell.send(conductor::Event::BacklogSent(number));
+            if !self.standing.is_up() {
+                // There will be no announcement to tell it with.
+                let status = desk.report.again();
+                desk.statuses.extend(status);
+            }
         }
         published
     }
 
     fn publish_round(&self, link: &dyn Link, desk: &mut Desk) -> Result<(), BusError> {
         for count in 1..=ROUND {
-            let more = self.publish_next(link, desk)?;
-            if let Some((_, left)) = &mut desk.backlog {
-                // What was dropped meanwhile is not waited for.
-                *left = if more { left.saturating_sub(1) } else { 0 };
-            }
-            if !more {
+            if !self.publish_next(link, desk)? {
                 break;
             }
             if count % BATCH == 0 {
-                link.flush();
-                desk.sent.forget(link.taken(), link.heard());
+                desk.flush(link);
             }
         }
         Ok(())
@@ -181,32 +169,16 @@ impl Publisher {
 
     /// Publishes one message or event; whether there was one.
     fn publish_next(&self, link: &dyn Link, desk: &mut Desk) -> Result<bool, BusError> {
-        if let Some(message) = desk.again.pop_front() {
-            if message.since.elapsed() > self.longest {
-                self.counters.events_dropped_old.add();
-                return Ok(true);
-            }
-            match link.publish(Topic::Event, &message.subject, &message.body) {
-                Ok(number) => {
-                    self.counters.events_published_again.add();
-                    if let Some(number) = number {
-                        desk.sent.keep(number, message);
-                    }
-                }
-                Err(error @ (BusError::Lost | BusError::Busy)) => {
-                    desk.again.push_front(message);
-                    return Err(error);
-                }
-                Err(_) => self.counters.events_refused.add(),
-            }
+        if desk.publish_again(link, &self.counters, self.longest)?
+            || desk.publish_status(link, &self.counters)?
+        {
             return Ok(true);
         }
         if desk.outgoing.is_none() {
-            let event = self.buffer.receiver().try_recv();
-            desk.outgoing = event.ok().map(|event| self.take(event));
+            self.take_next(desk);
         }
         let Some(mut outgoing) = desk.outgoing.take() else {
-            return Ok(false);
+            return Ok(!desk.statuses.is_empty());
         };
         let published = self.publish(link, &mut outgoing, desk);
         if published.is_err() {
@@ -215,13 +187,37 @@ impl Publisher {
         published.map(|()| true)
     }
 
-    fn take(&self, event: Event) -> Outgoing {
-        self.buffer.taken(&event);
-        Outgoing {
-            event,
-            published: false,
-            dialogs: Vec::new(),
-            ended: None,
+    /// Takes what comes next: what is to be told of losses, then what waits.
+    fn take_next(&self, desk: &mut Desk) {
+        let gap = desk.report.gap();
+        desk.statuses.extend(gap);
+        if let Some(change) = self.buffer.overdue() {
+            let status = desk.report.change(change);
+            desk.statuses.extend(status);
+        }
+        if !desk.statuses.is_empty() {
+            return;
+        }
+        match self.buffer.receiver().try_recv() {
+            Ok(item) => self.take(item, desk),
+            // What was dropped meanwhile is not waited for.
+            Err(_) => desk.backlog = desk.backlog.map(|(number, _)| (number, 0)),
+        }
+    }
+
+    fn take(&self, item: Item, desk: &mut Desk) {
+        if let Some((_, left)) = &mut desk.backlog {
+            *left = left.saturating_sub(1);
+        }
+        match item {
+            Item::Event(event) => {
+                self.buffer.taken(&event);
+                desk.outgoing = Some(Outgoing::new(event));
+            }
+            Item::Change(change) => {
+                let status = desk.report.change(change);
+                desk.statuses.extend(status);
+            }
         }
     }
 
@@ -235,107 +231,84 @@ impl Publisher {
     ) -> Result<(), BusError> {
         if !outgoing.published {
             if outgoing.event.received.elapsed() > self.longest {
-                self.counters.events_dropped_old.add();
-                if desk.refused.now() {
-                    log::warn!(
-                        "events older than events.max_age are dropped ({} so far)",
-                        self.counters.events_dropped_old.get()
-                    );
-                }
-                self.look_up(outgoing);
-                outgoing.dialogs.clear();
-                self.end(outgoing);
+                self.drop_old(outgoing, desk);
                 return Ok(());
             }
-            let subject = &outgoing.event.origin.event_subject;
-            if self.hand_over(link, subject, &outgoing.event.frame, desk)? {
-                self.counters.events_published.add();
+            let origin = &outgoing.event.origin;
+            let seq = origin.published.load(Ordering::Relaxed) + 1;
+            let (subject, frame) = (&origin.event_subject, &outgoing.event.frame);
+            match desk.hand_over(link, subject, self.mark(outgoing, seq), frame) {
+                Ok(()) => {
+                    origin.published.store(seq, Ordering::Relaxed);
+                    self.counters.events_published.add();
+                }
+                Err(error) => {
+                    self.refused(error, desk)?;
+                    self.counters.events_refused.add();
+                }
             }
             outgoing.published = true;
-            self.look_up(outgoing);
+            outgoing.look_up(&self.dialogs);
         }
+        let seq = outgoing.event.origin.published.load(Ordering::Relaxed);
         while let Some(dialog) = outgoing.dialogs.last() {
-            let subject = self.standing.subjects().dialog_event(dialog).into();
-            if let Some(body) = with_dialog(&outgoing.event.frame, dialog)
-                && self.hand_over(link, &subject, &body.into(), desk)?
-            {
-                self.counters.dialog_events_published.add();
+            if let Some(body) = with_dialog(&outgoing.event.frame, dialog) {
+                let subject = self.standing.subjects().dialog_event(dialog).into();
+                match desk.hand_over(link, &subject, self.mark(outgoing, seq), &body.into()) {
+                    Ok(()) => self.counters.dialog_events_published.add(),
+                    Err(error) => {
+                        self.refused(error, desk)?;
+                        self.counters.dialog_events_refused.add();
+                    }
+                }
             }
             outgoing.dialogs.pop();
         }
-        self.end(outgoing);
+        outgoing.end(&self.dialogs);
         Ok(())
     }
 
-    /// Hands a message over; whether the bus takes it.
-    fn hand_over(
-        &self,
-        link: &dyn Link,
-        subject: &Arc<str>,
-        body: &Frame,
-        desk: &mut Desk,
-    ) -> Result<bool, BusError> {
-        match link.publish(Topic::Event, subject, body) {
-            Ok(None) => Ok(true),
-            Ok(Some(number)) => {
-                let message = Message {
-                    subject: Arc::clone(subject),
-                    body: body.clone(),
-                    since: Instant::now(),
-                };
-                desk.sent.keep(number, message);
-                Ok(true)
-            }
-            Err(error @ (BusError::Lost | BusError::Busy)) => Err(error),
-            Err(error) => {
-                self.counters.events_refused.add();
-                if desk.refused.now() {
-                    log::warn!("an event is dropped: {error}");
-                }
-                Ok(false)
-            }
-        }
+    fn mark(&self, outgoing: &Outgoing, seq: u64) -> Option<Mark> {
+        self.marked.then(|| Mark {
+            epoch: Arc::clone(&outgoing.event.origin.epoch),
+            seq,
+        })
     }
 
-    /// Finds the dialogs of an event and what it ends. Events are only parsed if there are any.
-    fn look_up(&self, outgoing: &mut Outgoing) {
-        if self.dialogs.is_empty() {
-            return;
+    fn drop_old(&self, outgoing: &mut Outgoing, desk: &Desk) {
+        self.counters.events_dropped_old.add();
+        if desk.refused.now() {
+            log::warn!(
+                "events older than events.max_age are dropped ({} so far)",
+                self.counters.events_dropped_old.get()
+            );
         }
-        let Some(touched) = Touched::read(&outgoing.event.frame) else {
-            return;
-        };
-        let entities = touched
-            .entities
-            .iter()
-            .map(|(entity, id)| (*entity, id.as_ref()));
-        outgoing.dialogs = self.dialogs.of(entities);
-        outgoing.ended = touched.ends().map(|(entity, id)| (*entity, id.to_string()));
+        outgoing.look_up(&self.dialogs);
+        outgoing.dialogs.clear();
+        outgoing.end(&self.dialogs);
     }
 
-    /// Drops the bindings of what the event ended, now that it was published.
-    fn end(&self, outgoing: &mut Outgoing) {
-        if let Some((entity, id)) = outgoing.ended.take() {
-            self.dialogs.end(entity, &id);
+    /// Whether a message is for later, or refused for good, which is logged.
+    fn refused(&self, error: BusError, desk: &Desk) -> Result<(), BusError> {
+        if matches!(error, BusError::Lost | BusError::Busy) {
+            return Err(error);
         }
-    }
-}
-
-impl Desk {
-    /// How many messages are taken and not handed over.
-    fn held(&self) -> usize {
-        self.again.len() + usize::from(self.outgoing.is_some())
+        if desk.refused.now() {
+            log::warn!("an event is dropped: {error}");
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Reply;
     use crate::bus::link::Use;
-    use crate::proxy::standing::Origin;
+    use crate::bus::{Reply, Topic};
+    use crate::proxy::buffer::Event;
     use crate::wire::subject::Subjects;
     use crossbeam_channel::{bounded, unbounded};
+    use std::time::Instant;
     use std::fmt;
     use std::sync::Mutex;
     use std::thread;
@@ -354,7 +327,13 @@ mod tests {
     }
 
     impl Link for Narrow {
-        fn publish(&self, _: Topic, _: &str, body: &[u8]) -> Result<Option<u64>, BusError> {
+        fn publish(
+            &self,
+            _: Topic,
+            _: &str,
+            _: Option<&Mark>,
+            body: &[u8],
+        ) -> Result<Option<u64>, BusError> {
             let mut came = self.came.lock().unwrap();
             if came.len() > self.taken.load(Ordering::Relaxed) {
                 return Err(BusError::Busy);
@@ -365,6 +344,10 @@ mod tests {
 
         fn taken(&self) -> u64 {
             self.taken.load(Ordering::Relaxed) as u64
+        }
+
+        fn is_uncertain(&self) -> bool {
+            false
         }
 
         fn heard(&self) -> Instant {
@@ -414,10 +397,7 @@ mod tests {
     fn event(number: u8) -> Event {
         Event {
             frame: vec![number].into(),
-            origin: Arc::new(Origin {
-                asterisk: "a".into(),
-                event_subject: "s".into(),
-            }),
+            origin: Standing::new("app", Subjects::new("ari.", "app")).name("00:01"),
             received: Instant::now(),
         }
     }
@@ -433,6 +413,7 @@ mod tests {
             standing: Arc::new(Standing::new("app", Subjects::new("ari.", "app"))),
             counters: Arc::default(),
             longest: Duration::from_secs(60),
+            marked: false,
             held: Arc::default(),
             orders,
             tell,
@@ -446,9 +427,10 @@ mod tests {
             taken: AtomicUsize::new(0),
             gone: never(),
         });
-        let mut desk = Desk::default();
+        let report = Report::new(&publisher.standing, &publisher.counters);
+        let mut desk = Desk::new(report);
         let order = Order::Link(7, link.clone(), Duration::ZERO);
-        assert!(!publisher.carry_out(order, &mut desk));
+        publisher.carry_out(order, &mut desk);
         while let Err(BusError::Busy) = publisher.publish_waiting(&mut desk) {
             assert!(desk.sent.len() <= 2, "what is taken is forgotten");
             link.wait(Duration::ZERO);
@@ -464,7 +446,7 @@ mod tests {
             .copied()
             .collect();
         assert_eq!(bodies, (0..200).collect::<Vec<u8>>());
-        give.send(Order::Finish).unwrap();
+        give.send(Order::Finish("done")).unwrap();
         thread::scope(|scope| scope.spawn(|| publisher.run()).join().unwrap());
     }
 }

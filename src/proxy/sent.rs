@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ari::websocket::Frame;
+use crate::bus::Mark;
 
 /// How long before its last sign of life a server may have confirmed what it did not deliver: a
 /// subscriber that keeps up has the rest.
@@ -21,6 +22,8 @@ const RESTART: Duration = Duration::from_secs(1);
 pub struct Message {
     /// Where it goes.
     pub subject: Arc<str>,
+    /// What it carries beside.
+    pub mark: Option<Mark>,
     /// Its body.
     pub body: Frame,
     /// When it was published first.
@@ -98,6 +101,7 @@ mod tests {
     fn message(body: Vec<u8>, age: Duration) -> Message {
         Message {
             subject: "s".into(),
+            mark: None,
             body: body.into(),
             since: Instant::now().checked_sub(age).unwrap(),
         }

@@ -1,10 +1,13 @@
 //! Where one proxy stands: whether its Asterisk is connected, and under which id. Written by ingest
 //! and watch, who learn of it; read by everyone.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
+use crate::wire::id::random_64;
 use crate::wire::key::Place;
+use crate::wire::status::{Members, State};
 use crate::wire::subject::Subjects;
 
 /// The standing of one proxy.
@@ -16,13 +19,49 @@ pub struct Standing {
     origin: Mutex<Option<Arc<Origin>>>,
 }
 
-/// Where events come from.
-#[derive(Debug, PartialEq, Eq)]
+/// Where events come from: an Asterisk by its id of the moment. Another id makes another origin.
+#[derive(Debug)]
 pub struct Origin {
     /// The Asterisk id.
     pub asterisk: String,
     /// The subject of its events.
     pub event_subject: Arc<str>,
+    /// Where its status is told.
+    pub status_subject: Arc<str>,
+    /// What its events are counted in: random.
+    pub epoch: Arc<str>,
+    /// Its events that were published. Written by the publisher, as the next is.
+    pub published: AtomicU64,
+    /// Its events that are known to be lost, as far as that is told.
+    pub lost: AtomicU64,
+}
+
+/// A change of where a proxy stands, on its way to the status subject, among the events.
+#[derive(Debug)]
+pub struct Change {
+    /// What is the case from now on.
+    pub state: State,
+    /// With which Asterisk.
+    pub origin: Arc<Origin>,
+    /// Since when, by the wall clock.
+    pub since: SystemTime,
+    /// Why.
+    pub reason: String,
+    /// What is in the application.
+    pub members: Option<Members>,
+}
+
+impl Change {
+    /// One that comes to pass now.
+    pub fn new(state: State, origin: &Arc<Origin>, reason: impl Into<String>) -> Change {
+        Change {
+            state,
+            origin: Arc::clone(origin),
+            since: SystemTime::now(),
+            reason: reason.into(),
+            members: None,
+        }
+    }
 }
 
 impl Standing {
@@ -58,28 +97,29 @@ impl Standing {
 
     /// Asterisk goes by the id `asterisk`; the origin of its events from now on.
     pub fn name(&self, asterisk: &str) -> Arc<Origin> {
-        let origin = self.origin_of(asterisk);
-        *self.lock() = Some(Arc::clone(&origin));
-        origin
+        let mut origin = self.lock();
+        match &*origin {
+            Some(same) if same.asterisk == asterisk => Arc::clone(same),
+            _ => Arc::clone(origin.insert(self.origin_of(asterisk))),
+        }
     }
 
-    /// The Asterisk of the origin `old` goes by the id `asterisk` now; whether that origin was
-    /// still the one of the moment.
-    pub fn rename(&self, old: &Arc<Origin>, asterisk: &str) -> bool {
+    /// The Asterisk of the origin `old` goes by the id `asterisk` now; its new origin, if the old
+    /// was still the one of the moment.
+    pub fn rename(&self, old: &Arc<Origin>, asterisk: &str) -> Option<Arc<Origin>> {
         let mut origin = self.lock();
-        let same = origin
-            .as_ref()
-            .is_some_and(|origin| Arc::ptr_eq(origin, old));
-        if same {
-            *origin = Some(self.origin_of(asterisk));
-        }
-        same
+        origin.as_ref().filter(|same| Arc::ptr_eq(same, old))?;
+        Some(Arc::clone(origin.insert(self.origin_of(asterisk))))
     }
 
     fn origin_of(&self, asterisk: &str) -> Arc<Origin> {
         Arc::new(Origin {
             asterisk: asterisk.to_owned(),
             event_subject: self.subjects.event(asterisk).into(),
+            status_subject: self.subjects.status(asterisk).into(),
+            epoch: format!("{:016x}", random_64()).into(),
+            published: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
         })
     }
 

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use super::buffer::Buffer;
 use super::conductor::{AsteriskChange, Event};
 use super::ingest::identity;
-use super::standing::{Origin, Standing};
+use super::standing::{Change, Origin, Standing};
 use crate::ari::rest::Rest;
 use crate::config::Ari;
+use crate::wire::status::State;
 
 /// How often Asterisk is asked, as the Go program asks it.
 const EVERY: Duration = Duration::from_secs(10);
@@ -23,6 +25,8 @@ pub struct Watch {
     pub rest: Rest,
     /// Where the proxy stands.
     pub standing: Arc<Standing>,
+    /// Where the change goes.
+    pub buffer: Arc<Buffer>,
     /// Who hears of a new id.
     pub tell: Sender<Event>,
     /// Disconnected when it is time to end.
@@ -59,8 +63,15 @@ impl Watch {
     }
 
     fn compare(&self, asked: &Arc<Origin>, id: &str) {
-        if asked.asterisk != id && self.standing.rename(asked, id) {
+        if asked.asterisk == id {
+            return;
+        }
+        if let Some(origin) = self.standing.rename(asked, id) {
             log::warn!("Asterisk {} is {id} now", asked.asterisk);
+            let reason = format!("Asterisk goes by the id {id} now");
+            self.buffer
+                .change(Change::new(State::Down, asked, reason.as_str()));
+            self.buffer.change(Change::new(State::Up, &origin, reason));
             let _ = self.tell.send(Event::Asterisk(AsteriskChange::Up));
         }
     }

@@ -14,6 +14,8 @@
 //! | [`response`] | what is published to the reply subject |
 //! | [`event`] | entities of an event, and the `dialog` member added to it |
 //! | [`announcement`] | what `announce` says |
+//! | [`status`] | what `status` says |
+//! | [`timestamp`] | moments as text |
 //! | [`id`] | generated ids (ULID and suffix) |
 //!
 //! To add a request kind, add its row to [`kinds`]; to add an entity of events, its member name to
@@ -30,4 +32,6 @@ pub mod kinds;
 pub mod path;
 pub mod request;
 pub mod response;
+pub mod status;
 pub mod subject;
+pub mod timestamp;

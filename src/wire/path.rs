@@ -45,6 +45,15 @@ fn push_segment(path: &mut String, name: &str, segment: &str) -> Result<(), BadR
     Ok(())
 }
 
+/// `text` as a segment of a path.
+pub fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        push_encoded(&mut encoded, byte);
+    }
+    encoded
+}
+
 /// Adds `byte`, encoded unless it is plain in a path segment. What the Go program leaves plain is
 /// left plain, but for `+`, which Asterisk reads as a space.
 fn push_encoded(to: &mut String, byte: u8) {
@@ -59,7 +68,7 @@ fn push_encoded(to: &mut String, byte: u8) {
 }
 
 /// Adds `name=value` to a query that is being built.
-pub(super) fn push_query(query: &mut String, name: &str, value: &str) {
+pub fn push_query(query: &mut String, name: &str, value: &str) {
     if !query.is_empty() {
         query.push('&');
     }

@@ -100,6 +100,11 @@ impl Subjects {
         format!("{}dialogevent.{dialog}", self.prefix)
     }
 
+    /// Where the status of a proxy at `asterisk` goes.
+    pub fn status(&self, asterisk: &str) -> String {
+        format!("{}status.{}.{asterisk}", self.prefix, self.application)
+    }
+
     /// Where announcements go.
     pub fn announce(&self) -> String {
         format!("{}announce", self.prefix)
@@ -142,6 +147,7 @@ mod tests {
         let subjects = Subjects::new("x.", "test");
         assert_eq!(subjects.event("00:01"), "x.event.test.00:01");
         assert_eq!(subjects.dialog_event("d1"), "x.dialogevent.d1");
+        assert_eq!(subjects.status("00:01"), "x.status.test.00:01");
         assert_eq!(subjects.announce(), "x.announce");
     }
 

@@ -6,6 +6,7 @@ use amiquip::{
     QueueDeclareOptions,
 };
 
+use crate::bus::link::{EPOCH_HEADER, Mark, SEQ_HEADER};
 use crate::bus::{BusError, Topic};
 use crate::wire::id;
 
@@ -141,8 +142,16 @@ pub(super) fn denied(what: &str, error: &Error) -> BusError {
 }
 
 /// The properties of an event or announcement.
-pub(super) fn event_properties() -> AmqpProperties {
-    json(EVENT_EXPIRATION)
+pub(super) fn event_properties(mark: Option<&Mark>) -> AmqpProperties {
+    let properties = json(EVENT_EXPIRATION);
+    let Some(mark) = mark else {
+        return properties;
+    };
+    let mut headers = FieldTable::new();
+    let epoch = AmqpValue::LongString(mark.epoch.to_string());
+    headers.insert(EPOCH_HEADER.into(), epoch);
+    headers.insert(SEQ_HEADER.into(), AmqpValue::LongLongInt(mark.seq as i64));
+    properties.with_headers(headers)
 }
 
 /// The properties of an answer.

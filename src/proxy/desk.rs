@@ -1,0 +1,171 @@
+//! What the publisher is at: its link, and the messages that come before the next event.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::counters::Counters;
+use super::outgoing::Outgoing;
+use super::report::Report;
+use super::sent::{Message, Sent};
+use crate::ari::websocket::Frame;
+use crate::bus::{BusError, Link, Mark, Topic};
+use crate::logging::Occasionally;
+
+/// The desk.
+pub struct Desk {
+    /// The link of the moment, or the last one.
+    pub link: Option<Arc<dyn Link>>,
+    /// Whether the link may be published to.
+    pub usable: bool,
+    /// What was handed to the link.
+    pub sent: Sent,
+    /// What comes before all else.
+    pub again: VecDeque<Message>,
+    /// Statuses to publish, before any event.
+    pub statuses: VecDeque<Message>,
+    /// What statuses say.
+    pub report: Report,
+    /// The event that is being published.
+    pub outgoing: Option<Outgoing>,
+    /// The number of the link, and how many of the items that waited for it are left; none once
+    /// that is told.
+    pub backlog: Option<(u64, usize)>,
+    /// Why to finish, once that is to be done, and until it is told.
+    pub finish: Option<&'static str>,
+    /// Whether to finish.
+    pub finishing: bool,
+    /// When to log of refused events.
+    pub refused: Occasionally,
+}
+
+impl Desk {
+    /// Without a link.
+    pub fn new(report: Report) -> Desk {
+        Desk {
+            link: None,
+            usable: false,
+            sent: Sent::default(),
+            again: VecDeque::new(),
+            statuses: VecDeque::new(),
+            report,
+            outgoing: None,
+            backlog: None,
+            finish: None,
+            finishing: false,
+            refused: Occasionally::new(),
+        }
+    }
+
+    /// How many messages are taken and not handed over.
+    pub fn held(&self) -> usize {
+        self.again.len() + self.statuses.len() + usize::from(self.outgoing.is_some())
+    }
+
+    /// There is another link, after the time `away`.
+    pub fn replace_link(&mut self, link: Arc<dyn Link>, away: Duration) {
+        if let Some(lost) = self.link.replace(Arc::clone(&link)) {
+            let same = lost.peer() == link.peer();
+            let again = self.sent.to_repeat(lost.taken(), lost.heard(), away, same);
+            let mut again = VecDeque::from(again);
+            again.append(&mut self.again);
+            self.again = again;
+            self.report.link_replaced(away, lost.is_uncertain());
+        }
+        self.usable = true;
+    }
+
+    /// Sends what was handed over, and forgets what is safe.
+    pub fn flush(&mut self, link: &dyn Link) {
+        link.flush();
+        self.sent.forget(link.taken(), link.heard());
+    }
+
+    /// Hands an event over, and keeps it where the bus may lose it.
+    pub fn hand_over(
+        &mut self,
+        link: &dyn Link,
+        subject: &Arc<str>,
+        mark: Option<Mark>,
+        body: &Frame,
+    ) -> Result<(), BusError> {
+        if let Some(number) = link.publish(Topic::Event, subject, mark.as_ref(), body)? {
+            let message = Message {
+                subject: Arc::clone(subject),
+                mark,
+                body: body.clone(),
+                since: Instant::now(),
+            };
+            self.sent.keep(number, message);
+        }
+        Ok(())
+    }
+
+    /// Publishes the next of what a lost link may not have delivered, unless it is older than `longest`;
+    /// whether there was any.
+    pub fn publish_again(
+        &mut self,
+        link: &dyn Link,
+        counters: &Counters,
+        longest: Duration,
+    ) -> Result<bool, BusError> {
+        let Some(message) = self.again.front() else {
+            return Ok(false);
+        };
+        if message.since.elapsed() > longest {
+            counters.events_dropped_old.add();
+            self.again.pop_front();
+            return Ok(true);
+        }
+        let number = match publish(link, message) {
+            Ok(number) => {
+                counters.events_published_again.add();
+                number
+            }
+            Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
+            Err(_) => {
+                counters.events_refused.add();
+                None
+            }
+        };
+        let message = self.again.pop_front();
+        self.keep(number, message);
+        Ok(true)
+    }
+
+    /// Publishes the next status; whether there was one.
+    pub fn publish_status(
+        &mut self,
+        link: &dyn Link,
+        counters: &Counters,
+    ) -> Result<bool, BusError> {
+        let Some(message) = self.statuses.front() else {
+            return Ok(false);
+        };
+        let number = match publish(link, message) {
+            Ok(number) => {
+                counters.statuses.add();
+                number
+            }
+            Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
+            Err(error) => {
+                log::warn!("the status is not told: {error}");
+                None
+            }
+        };
+        let message = self.statuses.pop_front();
+        self.keep(number, message);
+        Ok(true)
+    }
+
+    fn keep(&mut self, number: Option<u64>, message: Option<Message>) {
+        if let (Some(number), Some(message)) = (number, message) {
+            self.sent.keep(number, message);
+        }
+    }
+}
+
+fn publish(link: &dyn Link, message: &Message) -> Result<Option<u64>, BusError> {
+    let mark = message.mark.as_ref();
+    link.publish(Topic::Event, &message.subject, mark, &message.body)
+}

@@ -1,0 +1,298 @@
+//! What the status subject is told: every change of where the proxy stands, and what is lost
+//! between Asterisk and the bus. Owned by the publisher, so that a status and the events around it
+//! reach the bus in the order in which they came to pass.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::counters::Counters;
+use super::sent::Message;
+use super::standing::{Change, Origin, Standing};
+use crate::wire::status::{Count, State, status};
+
+/// How often a gap is told at most: one that goes on is told in pieces.
+const BETWEEN_GAPS: Duration = Duration::from_secs(1);
+
+/// The report of one proxy.
+pub struct Report {
+    standing: Arc<Standing>,
+    counters: Arc<Counters>,
+    /// The change that holds; none before Asterisk was first connected.
+    current: Option<Box<Change>>,
+    /// The losses that are told.
+    told: Losses,
+    /// Whether events were on their way on a link that was lost.
+    uncertain: bool,
+    /// Since when there was no link, until the gap that this made is told.
+    away: Option<SystemTime>,
+    /// When a gap was told last.
+    gap_told: Option<Instant>,
+}
+
+/// Events that are known to be lost, by how.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Losses {
+    full: u64,
+    old: u64,
+    refused: u64,
+}
+
+impl Losses {
+    fn of(counters: &Counters) -> Losses {
+        Losses {
+            full: counters.events_dropped_full.get(),
+            old: counters.events_dropped_old.get(),
+            refused: counters.events_refused.get(),
+        }
+    }
+
+    fn since(self, before: Losses) -> Losses {
+        Losses {
+            full: self.full - before.full,
+            old: self.old - before.old,
+            refused: self.refused - before.refused,
+        }
+    }
+
+    fn sum(self) -> u64 {
+        self.full + self.old + self.refused
+    }
+
+    /// What to tell of them.
+    fn reason(self, uncertain: bool) -> String {
+        let parts = [
+            (self.full, "did not fit into the buffer"),
+            (self.old, "waited for longer than events.max_age"),
+            (self.refused, "were refused by the bus"),
+        ];
+        let mut reasons: Vec<_> = parts
+            .iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, how)| format!("{count} {how}"))
+            .collect();
+        if uncertain {
+            reasons.push("a link to the bus was lost with events on their way".to_owned());
+        }
+        reasons.join(", ")
+    }
+}
+
+impl Report {
+    /// Nothing is told yet.
+    pub fn new(standing: &Arc<Standing>, counters: &Arc<Counters>) -> Report {
+        Report {
+            standing: Arc::clone(standing),
+            counters: Arc::clone(counters),
+            current: None,
+            told: Losses::default(),
+            uncertain: false,
+            away: None,
+            gap_told: None,
+        }
+    }
+
+    /// There is another link after the time `away`; whether events may be lost with the one before.
+    pub fn link_replaced(&mut self, away: Duration, uncertain: bool) {
+        self.uncertain |= uncertain;
+        self.away = SystemTime::now().checked_sub(away);
+    }
+
+    /// Tells of `change`, which holds from now on. What is lost with it cannot be known.
+    pub fn change(&mut self, change: Box<Change>) -> Vec<Message> {
+        self.take_losses(&change.origin);
+        self.uncertain = false;
+        let messages = self.messages(&change, change.state, None, change.since, &change.reason);
+        self.current = Some(change);
+        if let Some(current) = &mut self.current {
+            current.members = None;
+        }
+        messages
+    }
+
+    /// Tells what holds, once more, and before it what was lost since anything was told.
+    pub fn again(&mut self) -> Vec<Message> {
+        self.gap_told = None;
+        let mut messages = self.gap();
+        if let Some(current) = &self.current {
+            let (state, since, reason) = (current.state, current.since, &current.reason);
+            messages.extend(self.messages(current, state, Some(0), since, reason));
+        }
+        messages
+    }
+
+    /// When there is a gap to tell.
+    pub fn due(&self) -> Option<Instant> {
+        let now = Instant::now();
+        self.is_gap()
+            .then(|| self.gap_told.map_or(now, |told| told + BETWEEN_GAPS))
+    }
+
+    fn is_gap(&self) -> bool {
+        self.current.is_some() && (self.uncertain || Losses::of(&self.counters) != self.told)
+    }
+
+    /// Tells of what was lost, if anything was and it is time.
+    pub fn gap(&mut self) -> Vec<Message> {
+        if !self.is_gap() || self.due().is_none_or(|due| due > Instant::now()) {
+            return Vec::new();
+        }
+        let Some(current) = self.current.take() else {
+            return Vec::new();
+        };
+        let losses = self.take_losses(&current.origin);
+        let uncertain = std::mem::take(&mut self.uncertain);
+        let lost = (!uncertain).then_some(losses.sum());
+        let reason = losses.reason(uncertain);
+        let since = self.away.take().unwrap_or_else(SystemTime::now);
+        self.gap_told = Some(Instant::now());
+        let messages = self.messages(&current, State::Gap, lost, since, &reason);
+        self.current = Some(current);
+        messages
+    }
+
+    /// Tells that the proxy ends, for this `reason`.
+    pub fn stopping(&mut self, reason: &str) -> Vec<Message> {
+        self.gap_told = None;
+        let mut messages = self.gap();
+        if let Some(current) = &self.current {
+            let now = SystemTime::now();
+            messages.extend(self.messages(current, State::Stopping, Some(0), now, reason));
+        }
+        messages
+    }
+
+    fn take_losses(&mut self, origin: &Origin) -> Losses {
+        let all = Losses::of(&self.counters);
+        let new = all.since(self.told);
+        self.told = all;
+        origin.lost.fetch_add(new.sum(), Ordering::Relaxed);
+        new
+    }
+
+    fn messages(
+        &self,
+        change: &Change,
+        state: State,
+        lost: Option<u64>,
+        since: SystemTime,
+        reason: &str,
+    ) -> Vec<Message> {
+        let origin = &change.origin;
+        let count = Count {
+            epoch: &origin.epoch,
+            seq: origin.published.load(Ordering::Relaxed),
+            lost,
+            lost_total: origin.lost.load(Ordering::Relaxed),
+        };
+        let place = self.standing.place(origin);
+        let members = change.members.as_ref();
+        status(&place, state, count, since, reason, members)
+            .into_iter()
+            .map(|body| Message {
+                subject: Arc::clone(&origin.status_subject),
+                mark: None,
+                body: body.into(),
+                since: Instant::now(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::subject::Subjects;
+    use serde_json::{Value, json};
+
+    struct Told {
+        report: Report,
+        counters: Arc<Counters>,
+        origin: Arc<Origin>,
+    }
+
+    impl Told {
+        fn new() -> Told {
+            let subjects = Subjects::new("ari.", "app");
+            let standing = Arc::new(Standing::new("app", subjects));
+            let counters = Arc::default();
+            Told {
+                report: Report::new(&standing, &counters),
+                origin: standing.name("00:01"),
+                counters,
+            }
+        }
+
+        fn change(&mut self, state: State) -> Vec<Value> {
+            let change = Change::new(state, &self.origin, "why");
+            values(self.report.change(Box::new(change)))
+        }
+    }
+
+    fn values(messages: Vec<Message>) -> Vec<Value> {
+        messages
+            .iter()
+            .map(|message| {
+                assert_eq!(&*message.subject, "ari.status.app.00:01");
+                serde_json::from_slice(&message.body).unwrap()
+            })
+            .collect()
+    }
+
+    fn says(message: &Value, state: &str, seq: u64, lost: Value, lost_total: u64) {
+        assert_eq!(message["state"], state, "{message}");
+        assert_eq!(message["seq"], seq, "{message}");
+        assert_eq!(message["lost"], lost, "{message}");
+        assert_eq!(message["lost_total"], lost_total, "{message}");
+    }
+
+    #[test]
+    fn a_gap_says_how_many_and_only_once() {
+        let mut told = Told::new();
+        told.counters.events_dropped_full.add();
+        assert!(told.report.gap().is_empty(), "nobody knows of whom");
+        let up = told.change(State::Up);
+        says(&up[0], "up", 0, json!(null), 1);
+        assert!(told.report.gap().is_empty());
+        told.origin.published.store(5, Ordering::Relaxed);
+        told.counters.events_dropped_full.add_all(3);
+        told.counters.events_dropped_old.add_all(2);
+        let gap = values(told.report.gap());
+        says(&gap[0], "gap", 5, json!(5), 6);
+        assert_eq!(
+            gap[0]["reason"],
+            "3 did not fit into the buffer, 2 waited for longer than events.max_age"
+        );
+        assert!(told.report.gap().is_empty());
+        told.counters.events_refused.add();
+        assert!(told.report.gap().is_empty(), "not so soon again");
+        assert!(told.report.due().is_some_and(|due| due > Instant::now()));
+        let again = values(told.report.again());
+        says(&again[0], "gap", 5, json!(1), 7);
+        says(&again[1], "up", 5, json!(0), 7);
+        assert_eq!(again[1]["since"], up[0]["since"]);
+    }
+
+    #[test]
+    fn what_was_on_its_way_cannot_be_known() {
+        let mut told = Told::new();
+        told.change(State::Up);
+        told.report.link_replaced(Duration::from_secs(1), false);
+        assert!(told.report.gap().is_empty());
+        told.report.link_replaced(Duration::from_secs(1), true);
+        let gap = values(told.report.gap());
+        says(&gap[0], "gap", 0, json!(null), 0);
+        let stopping = values(told.report.stopping("SIGTERM"));
+        says(&stopping[0], "stopping", 0, json!(0), 0);
+    }
+
+    #[test]
+    fn members_are_told_once() {
+        let mut told = Told::new();
+        let mut change = Change::new(State::Up, &told.origin, "why");
+        change.members = Some(Default::default());
+        let up = values(told.report.change(Box::new(change)));
+        assert!(up[0].get("details").is_some());
+        assert!(values(told.report.again())[0].get("details").is_none());
+    }
+}
