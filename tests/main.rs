@@ -20,4 +20,5 @@ mod rabbit_poison;
 mod real;
 mod selftest;
 mod shutdown;
+mod status;
 mod support;

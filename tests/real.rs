@@ -9,14 +9,16 @@ use serde_json::{Value, json};
 
 use crate::support::bus::{Bus, BusKind, Messages, Server, on_each_bus};
 use crate::support::proxy::{ProxyBuilder, ProxyProcess};
+use crate::support::relay::Relay;
 use crate::support::server::basic;
-use crate::support::wait::SOON;
+use crate::support::wait::{SOON, wait_for};
 use crate::support::websocket::EventSocket;
 
 on_each_bus!(
     a_call_and_its_events_as_another_websocket_sees_them,
     a_dialog_gets_the_events_of_its_call,
     errors_of_the_real_asterisk_begin_as_recorded,
+    what_is_still_there_after_a_lost_websocket_is_told,
 );
 
 /// Where the real Asterisk is.
@@ -74,18 +76,26 @@ struct Call {
 
 impl Call {
     fn start(on: BusKind, place: &Place) -> Call {
+        Call::with(on, place, |proxy| proxy)
+    }
+
+    fn with(
+        on: BusKind,
+        place: &Place,
+        configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder,
+    ) -> Call {
         let server = Server::start(on);
         let bus = Bus::connect(&server.url());
         let announcements = bus.subscribe("ari.announce");
         let application = unique("app");
-        let proxy = ProxyBuilder::bare()
+        let builder = ProxyBuilder::bare()
             .env("ARI_APPLICATION", &application)
             .env("ARI_USERNAME", &place.user)
             .env("ARI_PASSWORD", &place.password)
             .env("ARI_HTTP_URL", format!("http://{}", place.rest))
             .env("ARI_WEBSOCKET_URL", place.websocket_url())
-            .env("MESSAGEBUS_URL", server.url())
-            .spawn();
+            .env("MESSAGEBUS_URL", server.url());
+        let proxy = configure(builder).spawn();
         announcements.expect("at start");
         Call {
             events: bus.subscribe(&format!("ari.event.{application}.>")),
@@ -422,5 +432,54 @@ fn errors_of_the_real_asterisk_begin_as_recorded(on: BusKind) {
         let error = answer["error"].as_str().unwrap_or_default();
         assert!(error.starts_with(&start), "{request}: {error}");
     }
+    call.end();
+}
+
+fn what_is_still_there_after_a_lost_websocket_is_told(on: BusKind) {
+    let Some(place) = place() else { return };
+    let host = place.rest.split('/').next().expect("host and port");
+    let port = host
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    let relay = Relay::start(port.expect("a port"));
+    let websocket = format!("ws://127.0.0.1:{}/ari/events", relay.port());
+    let mut call = Call::with(on, &place, |proxy| {
+        proxy
+            .env("ARI_WEBSOCKET_URL", websocket)
+            .env("ARI_SNAPSHOT", "true")
+    });
+    let statuses = call.bus.subscribe("ari.status.>");
+    let up = |there: &str| {
+        wait_for(there, SOON, || {
+            let status = statuses.next(SOON)?.json();
+            (status["state"] == "up" && status["lost"].is_null()).then_some(status)
+        })
+    };
+    let [a, other] = call.originate("");
+    let id = unique("bridge");
+    let create = json!({"type": "mixing", "name": id});
+    let key = bridge(&id);
+    call.done("create", "BridgeCreate", &key, &[("bridge_create", create)]);
+    // A bridge is the application's once a channel of it is in there.
+    call.done("command", "ChannelAnswer", &channel(&a), &[]);
+    let add = ("bridge_add_channel", json!({ "channel": a }));
+    call.done("command", "BridgeAddChannel", &key, &[add]);
+    call.wait_channel("ChannelEnteredBridge", &a);
+    relay.cut();
+    let first = up("the new websocket");
+    let channels = first["details"]["channels"].as_array().expect("channels");
+    for half in [&a, &other] {
+        assert!(channels.contains(&json!(half)), "{half}: {first}");
+    }
+    assert_eq!(first["details"]["bridges"], json!([id]), "{first}");
+    call.hang_up(&a);
+    call.wait_channel("ChannelDestroyed", &a);
+    relay.cut();
+    let second = up("another websocket");
+    assert!(
+        !second["details"].to_string().contains(&a),
+        "{second} tells of a channel that is gone"
+    );
+    call.done("command", "BridgeDelete", &key, &[]);
     call.end();
 }

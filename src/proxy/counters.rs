@@ -69,7 +69,10 @@ counters! {
     /// Events that the bus refused: their size or subject, or, later, the broker.
     events_refused,
     /// Events for a dialog that the bus refused.
-    dialog_events_refused,
+    dialog_events_lost,
+    /// Messages with events that a lost link may not have delivered, and that were not published
+    /// again: too old, or refused now.
+    events_not_repeated,
     /// Requests received.
     requests,
     /// Requests that were answered with success.

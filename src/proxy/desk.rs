@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::counters::Counters;
 use super::outgoing::Outgoing;
 use super::report::Report;
-use super::sent::{Message, Sent};
+use super::sent::{Message, Purpose, Sent};
 use crate::ari::websocket::Frame;
 use crate::bus::{BusError, Link, Mark, Topic};
 use crate::logging::Occasionally;
@@ -62,6 +62,12 @@ impl Desk {
         self.again.len() + self.statuses.len() + usize::from(self.outgoing.is_some())
     }
 
+    /// Has what was lost told, if anything was and it is time.
+    pub fn tell_gap(&mut self) {
+        let gap = self.report.gap();
+        self.statuses.extend(gap);
+    }
+
     /// There is another link, after the time `away`.
     pub fn replace_link(&mut self, link: Arc<dyn Link>, away: Duration) {
         if let Some(lost) = self.link.replace(Arc::clone(&link)) {
@@ -85,12 +91,14 @@ impl Desk {
     pub fn hand_over(
         &mut self,
         link: &dyn Link,
+        purpose: Purpose,
         subject: &Arc<str>,
         mark: Option<Mark>,
         body: &Frame,
     ) -> Result<(), BusError> {
         if let Some(number) = link.publish(Topic::Event, subject, mark.as_ref(), body)? {
             let message = Message {
+                purpose,
                 subject: Arc::clone(subject),
                 mark,
                 body: body.clone(),
@@ -112,8 +120,12 @@ impl Desk {
         let Some(message) = self.again.front() else {
             return Ok(false);
         };
-        if message.since.elapsed() > longest {
-            counters.events_dropped_old.add();
+        // A status says itself since when it holds.
+        if message.purpose != Purpose::Status && message.since.elapsed() > longest {
+            if message.purpose == Purpose::Event {
+                self.report.not_repeated();
+            }
+            counters.events_not_repeated.add();
             self.again.pop_front();
             return Ok(true);
         }
@@ -123,8 +135,9 @@ impl Desk {
                 number
             }
             Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
+            // It was taken before.
             Err(_) => {
-                counters.events_refused.add();
+                counters.events_not_repeated.add();
                 None
             }
         };

@@ -131,8 +131,9 @@ impl Ingest {
         if self.ari.snapshot {
             up.members = self.members(&id);
         }
-        self.buffer.change(up);
+        // In this order: who hears of it is served.
         self.standing.set_up(true);
+        self.buffer.change(up);
         Ok((websocket, origin))
     }
 

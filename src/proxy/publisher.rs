@@ -16,6 +16,7 @@ use super::desk::Desk;
 use super::dialogs::Dialogs;
 use super::outgoing::Outgoing;
 use super::report::Report;
+use super::sent::Purpose;
 use super::standing::Standing;
 use crate::bus::{BusError, Link, Mark};
 use crate::wire::event::with_dialog;
@@ -187,21 +188,21 @@ impl Publisher {
         published.map(|()| true)
     }
 
-    /// Takes what comes next: what is to be told of losses, then what waits.
+    /// Takes what comes next.
     fn take_next(&self, desk: &mut Desk) {
-        let gap = desk.report.gap();
-        desk.statuses.extend(gap);
         if let Some(change) = self.buffer.overdue() {
+            desk.tell_gap();
             let status = desk.report.change(change);
             desk.statuses.extend(status);
-        }
-        if !desk.statuses.is_empty() {
             return;
         }
         match self.buffer.receiver().try_recv() {
             Ok(item) => self.take(item, desk),
-            // What was dropped meanwhile is not waited for.
-            Err(_) => desk.backlog = desk.backlog.map(|(number, _)| (number, 0)),
+            Err(_) => {
+                desk.tell_gap();
+                // What was dropped meanwhile is not waited for.
+                desk.backlog = desk.backlog.map(|(number, _)| (number, 0));
+            }
         }
     }
 
@@ -234,10 +235,14 @@ impl Publisher {
                 self.drop_old(outgoing, desk);
                 return Ok(());
             }
+            // All that was lost before this one.
+            desk.tell_gap();
+            while desk.publish_status(link, &self.counters)? {}
             let origin = &outgoing.event.origin;
             let seq = origin.published.load(Ordering::Relaxed) + 1;
             let (subject, frame) = (&origin.event_subject, &outgoing.event.frame);
-            match desk.hand_over(link, subject, self.mark(outgoing, seq), frame) {
+            let mark = self.mark(outgoing, seq);
+            match desk.hand_over(link, Purpose::Event, subject, mark, frame) {
                 Ok(()) => {
                     origin.published.store(seq, Ordering::Relaxed);
                     self.counters.events_published.add();
@@ -254,11 +259,12 @@ impl Publisher {
         while let Some(dialog) = outgoing.dialogs.last() {
             if let Some(body) = with_dialog(&outgoing.event.frame, dialog) {
                 let subject = self.standing.subjects().dialog_event(dialog).into();
-                match desk.hand_over(link, &subject, self.mark(outgoing, seq), &body.into()) {
+                let mark = self.mark(outgoing, seq);
+                match desk.hand_over(link, Purpose::Dialog, &subject, mark, &body.into()) {
                     Ok(()) => self.counters.dialog_events_published.add(),
                     Err(error) => {
                         self.refused(error, desk)?;
-                        self.counters.dialog_events_refused.add();
+                        self.counters.dialog_events_lost.add();
                     }
                 }
             }
@@ -308,10 +314,10 @@ mod tests {
     use crate::proxy::buffer::Event;
     use crate::wire::subject::Subjects;
     use crossbeam_channel::{bounded, unbounded};
-    use std::time::Instant;
     use std::fmt;
     use std::sync::Mutex;
     use std::thread;
+    use std::time::Instant;
 
     /// A link that takes one message more with every wait.
     struct Narrow {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::counters::Counters;
-use super::sent::Message;
+use super::sent::{Message, Purpose};
 use super::standing::{Change, Origin, Standing};
 use crate::wire::status::{Count, State, status};
 
@@ -96,6 +96,11 @@ impl Report {
     pub fn link_replaced(&mut self, away: Duration, uncertain: bool) {
         self.uncertain |= uncertain;
         self.away = SystemTime::now().checked_sub(away);
+    }
+
+    /// Events that a lost link may not have delivered are not published again: they are too old.
+    pub fn not_repeated(&mut self) {
+        self.uncertain = true;
     }
 
     /// Tells of `change`, which holds from now on. What is lost with it cannot be known.
@@ -190,6 +195,7 @@ impl Report {
         status(&place, state, count, since, reason, members)
             .into_iter()
             .map(|body| Message {
+                purpose: Purpose::Status,
                 subject: Arc::clone(&origin.status_subject),
                 mark: None,
                 body: body.into(),

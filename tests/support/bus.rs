@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use amiquip::AmqpProperties;
+use amiquip::{AmqpProperties, AmqpValue};
 use crossbeam_channel::Receiver;
 use serde_json::Value;
 
@@ -293,6 +293,8 @@ pub(crate) struct Message {
     pub(crate) subject: String,
     /// Its body.
     pub(crate) data: Vec<u8>,
+    /// Its headers over NATS.
+    pub(crate) headers: Vec<(String, String)>,
     /// What else RabbitMQ says of it.
     pub(crate) properties: AmqpProperties,
     /// Whether RabbitMQ has given it to somebody before.
@@ -300,6 +302,18 @@ pub(crate) struct Message {
 }
 
 impl Message {
+    /// Its header of this name, over either bus.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        if let Some((_, value)) = self.headers.iter().find(|(header, _)| header == name) {
+            return Some(value.clone());
+        }
+        match self.properties.headers().as_ref()?.get(name)? {
+            AmqpValue::LongString(text) => Some(text.clone()),
+            AmqpValue::LongLongInt(number) => Some(number.to_string()),
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
     /// Its body as JSON.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.data)

@@ -197,6 +197,12 @@ impl From<nats::Message> for Message {
         Message {
             subject: message.subject.clone(),
             data: message.data.clone(),
+            headers: message
+                .headers
+                .iter()
+                .flat_map(|headers| headers.iter())
+                .flat_map(|(name, values)| values.iter().map(|value| (name.clone(), value.clone())))
+                .collect(),
             ..Message::default()
         }
     }

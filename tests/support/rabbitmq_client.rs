@@ -23,7 +23,7 @@ const DIRECT_REPLY: &str = "amq.rabbitmq.reply-to";
 /// The exchange of `subject`, empty where it is the name of a queue of answers.
 pub(crate) fn exchange(subject: &str) -> &'static str {
     let exchange = |class: &str| match class {
-        "event" | "dialogevent" | ">" => Some("ari.event"),
+        "event" | "dialogevent" | "status" | ">" => Some("ari.event"),
         "get" | "data" | "command" | "create" => Some("ari.request"),
         "ping" => Some("ari.ping"),
         "announce" => Some("ari.announce"),
@@ -347,6 +347,7 @@ impl From<Delivery> for Message {
                 .filter(|_| answer)
                 .unwrap_or(delivery.routing_key),
             data: delivery.body,
+            headers: Vec::new(),
             properties: delivery.properties,
             redelivered: delivery.redelivered,
         }
@@ -359,6 +360,7 @@ impl From<Return> for Message {
         Message {
             subject: returned.routing_key,
             data: Vec::new(),
+            headers: Vec::new(),
             properties: returned.properties,
             redelivered: false,
         }
