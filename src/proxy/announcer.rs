@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, select, tick};
+use crossbeam_channel::{Receiver, select, tick};
 
+use super::buffer::Buffer;
 use super::counters::Counters;
-use super::publisher::Order;
 use super::standing::Standing;
 use crate::bus::Outlet;
 use crate::wire::announcement::announcement;
@@ -22,8 +22,8 @@ pub struct Announcer {
     pub standing: Arc<Standing>,
     /// Where announcements leave.
     pub outlet: Outlet,
-    /// Who tells the status with every announcement.
-    pub publisher: Sender<Order>,
+    /// By which the status is told with every announcement, after what came before.
+    pub buffer: Arc<Buffer>,
     /// What is counted.
     pub counters: Arc<Counters>,
     /// Whether the conductor lets the proxy be announced.
@@ -60,8 +60,7 @@ impl Announcer {
         {
             Ok(()) => {
                 self.counters.announcements.add();
-                // A publisher that has ended has nothing to tell.
-                let _ = self.publisher.send(Order::Tell);
+                self.buffer.repeat();
             }
             Err(error) => log::debug!("not announced: {error}"),
         }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
+use super::counters::Counters;
 use super::standing::{Change, Origin};
 use crate::ari::websocket::Frame;
 
@@ -43,6 +44,8 @@ pub enum Item {
     Event(Event),
     /// A change.
     Change(Box<Change>),
+    /// The status is to be told once more.
+    Repeat,
 }
 
 /// The buffer. The channel itself has no bound, as one with a bound would take its memory at once;
@@ -59,11 +62,12 @@ pub struct Buffer {
     is_overdue: AtomicBool,
     most: usize,
     most_bytes: usize,
+    counters: Arc<Counters>,
 }
 
 impl Buffer {
-    /// A buffer of at most `most` events and `most_bytes` bytes.
-    pub fn new(most: usize, most_bytes: usize) -> Buffer {
+    /// A buffer of at most `most` events and `most_bytes` bytes. What has to go is counted.
+    pub fn new(most: usize, most_bytes: usize, counters: &Arc<Counters>) -> Buffer {
         let (sender, receiver) = unbounded();
         Buffer {
             sender,
@@ -74,38 +78,67 @@ impl Buffer {
             is_overdue: AtomicBool::new(false),
             most,
             most_bytes,
+            counters: Arc::clone(counters),
         }
     }
 
-    /// Puts an event in; how many old ones had to go for it. `pace` is what the one thread that
+    /// Puts an event in; whether old ones had to go for it. `pace` is what the one thread that
     /// does this remembers of the publisher's speed.
-    pub fn push(&self, event: Event, pace: &mut Pace) -> usize {
+    pub fn push(&self, event: Event, pace: &mut Pace) -> bool {
         self.bytes.fetch_add(event.frame.len(), Ordering::AcqRel);
-        // The buffer holds both ends: sending cannot fail.
-        let _ = self.sender.send(Item::Event(event));
-        let mut dropped = 0;
+        let mut dropped = false;
+        self.send(Item::Event(event));
         while self.is_over() {
             if pace.is_full_speed(|| self.taken.load(Ordering::Relaxed)) {
                 continue;
             }
             match self.receiver.try_recv() {
-                Ok(Item::Event(oldest)) => {
-                    self.bytes.fetch_sub(oldest.frame.len(), Ordering::AcqRel);
-                    dropped += 1;
-                }
-                Ok(Item::Change(change)) => {
-                    *self.lock() = Some(change);
-                    self.is_overdue.store(true, Ordering::Release);
-                }
+                Ok(oldest) => dropped |= self.drop(oldest),
                 Err(_) => break,
             }
         }
         dropped
     }
 
-    /// Puts a change in. They are few: the next event sees to the bounds.
+    /// Puts a change in.
     pub fn change(&self, change: Change) {
-        let _ = self.sender.send(Item::Change(Box::new(change)));
+        self.put(Item::Change(Box::new(change)));
+    }
+
+    /// Has the status told once more.
+    pub fn repeat(&self) {
+        self.put(Item::Repeat);
+    }
+
+    fn put(&self, item: Item) {
+        self.send(item);
+        while self.is_over()
+            && let Ok(oldest) = self.receiver.try_recv()
+        {
+            self.drop(oldest);
+        }
+    }
+
+    fn send(&self, item: Item) {
+        // The buffer holds both ends: sending cannot fail.
+        let _ = self.sender.send(item);
+    }
+
+    /// Does without an item; whether it is an event.
+    fn drop(&self, item: Item) -> bool {
+        match item {
+            Item::Event(oldest) => {
+                self.bytes.fetch_sub(oldest.frame.len(), Ordering::AcqRel);
+                self.counters.events_dropped_full.add();
+                true
+            }
+            Item::Change(change) => {
+                *self.lock() = Some(change);
+                self.is_overdue.store(true, Ordering::Release);
+                false
+            }
+            Item::Repeat => false,
+        }
     }
 
     /// A change that had to go, which comes before all that is in the buffer.
@@ -168,6 +201,10 @@ mod tests {
     use crate::wire::status::State;
     use crate::wire::subject::Subjects;
 
+    fn buffer(most: usize, most_bytes: usize) -> Buffer {
+        Buffer::new(most, most_bytes, &Arc::default())
+    }
+
     fn origin() -> Arc<Origin> {
         Standing::new("app", Subjects::new("ari.", "app")).name("00:01")
     }
@@ -189,38 +226,39 @@ mod tests {
 
     #[test]
     fn a_change_that_has_to_go_is_overdue() {
-        let (buffer, mut pace) = (Buffer::new(2, 1000), Pace::default());
+        let (buffer, mut pace) = (buffer(2, 1000), Pace::default());
         for state in [State::Down, State::Up] {
             buffer.change(Change::new(state, &origin(), "why"));
         }
-        assert_eq!(buffer.push(event(b"1"), &mut pace), 0);
-        assert_eq!(buffer.push(event(b"2"), &mut pace), 0);
+        assert!(!buffer.push(event(b"1"), &mut pace));
+        assert!(!buffer.push(event(b"2"), &mut pace));
         assert!(buffer.overdue().is_some_and(|last| last.state == State::Up));
         assert!(buffer.overdue().is_none());
-        assert_eq!(buffer.push(event(b"3"), &mut pace), 1);
+        assert!(buffer.push(event(b"3"), &mut pace));
         assert_eq!(&first(&buffer).frame[..], b"2");
     }
 
     #[test]
     fn the_oldest_go_by_number() {
-        let (buffer, mut pace) = (Buffer::new(2, 1000), Pace::default());
-        assert_eq!(buffer.push(event(b"1"), &mut pace), 0);
-        assert_eq!(buffer.push(event(b"2"), &mut pace), 0);
-        assert_eq!(buffer.push(event(b"3"), &mut pace), 1);
+        let (buffer, mut pace) = (buffer(2, 1000), Pace::default());
+        assert!(!buffer.push(event(b"1"), &mut pace));
+        assert!(!buffer.push(event(b"2"), &mut pace));
+        assert!(buffer.push(event(b"3"), &mut pace));
         let first = first(&buffer);
         assert_eq!(&first.frame[..], b"2");
     }
 
     #[test]
     fn the_oldest_go_by_bytes() {
-        let (buffer, mut pace) = (Buffer::new(100, 10), Pace::default());
-        assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
-        assert_eq!(buffer.push(event(b"12345"), &mut pace), 0);
-        assert_eq!(buffer.push(event(b"123456"), &mut pace), 2);
+        let (buffer, mut pace) = (buffer(100, 10), Pace::default());
+        assert!(!buffer.push(event(b"12345"), &mut pace));
+        assert!(!buffer.push(event(b"12345"), &mut pace));
+        assert!(buffer.push(event(b"123456"), &mut pace));
+        assert_eq!(buffer.counters.events_dropped_full.get(), 2);
         let first = first(&buffer);
         assert_eq!(&first.frame[..], b"123456");
         buffer.taken(&first);
-        assert_eq!(buffer.push(event(b"1234567890"), &mut pace), 0);
+        assert!(!buffer.push(event(b"1234567890"), &mut pace));
     }
 
     #[test]

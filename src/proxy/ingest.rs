@@ -195,11 +195,7 @@ impl Ingest {
             origin,
             received: Instant::now(),
         };
-        let dropped = self.buffer.push(event, pace);
-        for _ in 0..dropped {
-            self.counters.events_dropped_full.add();
-        }
-        if dropped > 0 && full.now() {
+        if self.buffer.push(event, pace) && full.now() {
             log::warn!(
                 "events are dropped, oldest first: more wait for the bus than events.max_count or \
                  events.max_bytes allow ({} so far)",

@@ -130,8 +130,11 @@ impl Proxy {
         let standing = Arc::new(Standing::new(&config.ari.application, subjects));
         let counters = Arc::new(Counters::default());
         let dialogs = Arc::new(dialogs::Dialogs::new(config.dialogs_max));
-        let buffer = buffer::Buffer::new(config.events.max_count, config.events.max_bytes);
-        let buffer = Arc::new(buffer);
+        let buffer = Arc::new(buffer::Buffer::new(
+            config.events.max_count,
+            config.events.max_bytes,
+            &counters,
+        ));
         let queue = queue::Queue::new(config.workers.queue, config.workers.max_wait);
         let queue = Arc::new(queue);
         let outlet = Outlet::default();
@@ -206,7 +209,7 @@ impl Proxy {
         let announcing = announcer::Announcer {
             standing: Arc::clone(&standing),
             outlet: outlet.clone(),
-            publisher: publish.clone(),
+            buffer: Arc::clone(&buffer),
             counters: Arc::clone(&counters),
             open: Arc::clone(&open),
             asked,
@@ -313,7 +316,7 @@ impl Proxy {
         self.bus.wait(began + ending::SETTLE);
         let waiting = self.buffer.receiver().len() + self.held.load(Ordering::Relaxed);
         if waiting > 0 {
-            log::warn!("{waiting} events are lost: there was no bus to take them");
+            log::warn!("{waiting} events or statuses are lost: there was no bus to take them");
         }
         log::info!("stopped; {}", self.counters);
         end

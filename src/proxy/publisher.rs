@@ -35,8 +35,6 @@ pub enum Order {
     /// Publish on this link, its number told back when all that waited is sent. There was none for
     /// the time given.
     Link(u64, Arc<dyn Link>, Duration),
-    /// Tell the status.
-    Tell,
     /// Publish what is left, tell that the proxy ends for this reason, then end.
     Finish(&'static str),
 }
@@ -123,10 +121,6 @@ impl Publisher {
             Order::Link(number, link, away) => {
                 desk.replace_link(link, away);
                 desk.backlog = Some((number, self.buffer.receiver().len()));
-            }
-            Order::Tell => {
-                let status = desk.report.again();
-                desk.statuses.extend(status);
             }
             Order::Finish(reason) => {
                 desk.finish = Some(reason);
@@ -217,6 +211,10 @@ impl Publisher {
             }
             Item::Change(change) => {
                 let status = desk.report.change(change);
+                desk.statuses.extend(status);
+            }
+            Item::Repeat => {
+                let status = desk.report.again();
                 desk.statuses.extend(status);
             }
         }
@@ -412,7 +410,7 @@ mod tests {
     fn on_a_link_that_is_busy_most_of_the_time() {
         let (tell, told) = unbounded();
         let (give, orders) = bounded(4);
-        let buffer = Arc::new(Buffer::new(1000, 1000));
+        let buffer = Arc::new(Buffer::new(1000, 1000, &Arc::default()));
         let publisher = Publisher {
             buffer: Arc::clone(&buffer),
             dialogs: Arc::new(Dialogs::new(10)),
@@ -426,7 +424,7 @@ mod tests {
         };
         let mut pace = crate::proxy::buffer::Pace::default();
         for number in 0..200 {
-            assert_eq!(buffer.push(event(number), &mut pace), 0);
+            assert!(!buffer.push(event(number), &mut pace));
         }
         let link = Arc::new(Narrow {
             came: Mutex::default(),
