@@ -21,8 +21,9 @@
 //!
 //! # The threads
 //!
-//! No thread is made per event or per request. Each of ours has a name; the two that the nats crate
-//! makes for a link have none and show as `bus-connect`, those of RabbitMQ's three as `amiquip-io`.
+//! No thread is made per event or per request. Each of ours has a name; those that the nats crate makes,
+//! two for each of a link's two connections, have none and show as `bus-connect`, those of RabbitMQ's
+//! three as `amiquip-io`.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
@@ -36,7 +37,7 @@
 //! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
-//! | `bus-flush` | sends what was handed to the link (NATS) | being kicked, the bus |
+//! | `bus-flush` | sends what was handed to a connection, one for each (NATS) | being kicked, the bus |
 //! | `bus-confirm` | hears what the broker has taken of events (RabbitMQ) | the bus |
 //! | `bus-answers` | the same of answers, and keeps their connection (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
@@ -69,6 +70,7 @@
 //!   refuses holds up the announcement only.
 //! - A lost link is dead for good: what was not handed to it is for the next one. What was on its way
 //!   is sent again where the bus tells what it has taken ([`proxy::sent`]), and only by the publisher.
+//! - What ends the connection that requests come on over NATS ends neither events nor answers.
 //! - A receipt is dropped after the answer is handed over, and by that alone is a request forgotten.
 //! - Locks are held for the time of a look-up, never across I/O. Nothing of a proxy is global: two of
 //!   them share the logger and a source of random bits.

@@ -12,6 +12,7 @@ mod defects;
 mod events;
 mod garbage;
 mod links;
+mod nats_links;
 mod overload;
 mod rabbit;
 mod rabbit_creates;

@@ -322,11 +322,12 @@ fn another_id_begins_another_count(on: BusKind) {
     events.expect("an event");
     rig.asterisk.entity_id("0a:0b");
     // The proxy looks every ten seconds.
-    let messages: Vec<Value> = wait_for("the new id", Duration::from_secs(25), || {
+    let mut messages: Vec<Value> = Vec::new();
+    wait_until("the new id", Duration::from_secs(25), || {
         let came = statuses.arrived();
-        let both = came.iter().map(Message::json);
-        let both: Vec<Value> = both.filter(|status| status["lost"] != 0).collect();
-        (both.len() >= 2).then_some(both)
+        let came = came.iter().map(Message::json);
+        messages.extend(came.filter(|status| status["lost"] != 0));
+        messages.len() >= 2
     });
     let names = ["asterisk", "state", "seq"];
     assert_eq!(some(&messages[0], &names), json!([ENTITY_ID, "down", 1]));

@@ -16,7 +16,7 @@ pub enum BusError {
     },
     /// The attempt to connect to this server hangs and was given up.
     Hangs(String),
-    /// Too many attempts that were given up still hang.
+    /// Too much that was given up, attempts to connect and links, is still stuck.
     TooManyHang,
     /// The link is gone; what was to be published was not.
     Lost,
@@ -68,7 +68,8 @@ impl fmt::Display for BusError {
                 )
             }
             BusError::TooManyHang => f.write_str(
-                "too many attempts to connect to the bus hang, no more can be made; exiting",
+                "too many connections to the bus are stuck, no more can be made; exiting. Does something \
+                 on the way to it, a firewall, drop what it should pass?",
             ),
             BusError::Lost => f.write_str("the link to the bus is lost"),
             BusError::Busy => f.write_str("the bus takes nothing at the moment"),

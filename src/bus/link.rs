@@ -55,11 +55,13 @@ pub const EPOCH_HEADER: &str = "Ari-Epoch";
 /// The header with [`Mark::seq`].
 pub const SEQ_HEADER: &str = "Ari-Seq";
 
-/// What a message is about. On RabbitMQ each has an exchange of its own.
+/// What a message is about. On RabbitMQ each but one has an exchange of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// Events, of dialogs too.
     Event,
+    /// Statuses, which go among the events, by the same exchange.
+    Status,
     /// Requests.
     Request,
     /// Pings.
@@ -167,7 +169,7 @@ pub type Use<'a> = &'a mut dyn FnMut(&mut dyn Inbox);
 pub trait Link: Send + Sync + fmt::Display {
     /// Hands an event or announcement over. It is on its way after the next [`Link::flush`]. Waits,
     /// within bounds, when the server is slower than we are; [`BusError::Busy`] says to come again
-    /// after [`Link::wait`]. Events get numbers on buses that tell what they have taken.
+    /// after [`Link::wait`]. Events and statuses get numbers on buses that tell what they have taken.
     fn publish(
         &self,
         topic: Topic,

@@ -7,6 +7,7 @@
 //! | [`nats`] | NATS behind the trait, with a folder for what it is made of |
 //! | [`rabbitmq`] | RabbitMQ behind the trait, likewise |
 //! | [`outlet`] | the link of the moment, for whoever publishes |
+//! | [`places`] | what may be stuck in a crate, counted |
 //! | [`supervisor`] | the thread that connects, watches and replaces links |
 //!
 //! To add a bus, write its file and name it in [`supervisor`]'s `connect`.
@@ -15,6 +16,7 @@ pub mod error;
 pub mod link;
 pub mod nats;
 pub mod outlet;
+pub mod places;
 pub mod rabbitmq;
 pub mod supervisor;
 

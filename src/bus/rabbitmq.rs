@@ -214,7 +214,7 @@ impl Link for RabbitLink {
             self.shared.lose();
             return Err(BusError::Lost);
         }
-        Ok((topic == Topic::Event).then_some(number))
+        Ok(matches!(topic, Topic::Event | Topic::Status).then_some(number))
     }
 
     fn taken(&self) -> u64 {

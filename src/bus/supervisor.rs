@@ -2,30 +2,28 @@
 //! is waited for, for ever.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, tick};
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, tick};
 
 use super::nats::NatsLink;
+use super::places::Places;
 use super::rabbitmq::RabbitLink;
 use super::{BusError, Link, Terms};
 use crate::backoff::Backoff;
 use crate::config::{BusKind, BusServer};
 
-/// Connects to `server`. Blocks, in the worst case for ever.
-fn connect(server: &BusServer, terms: &Terms) -> Result<Arc<dyn Link>, BusError> {
+/// Connects to `server`. Blocks, in the worst case for ever. What a link leaves behind when it is
+/// given up has places; one on sockets of ours, which it cuts, leaves nothing.
+fn connect(server: &BusServer, terms: &Terms, places: &Places) -> Result<Arc<dyn Link>, BusError> {
     match server.bus {
-        BusKind::Nats => NatsLink::connect(server, &terms.name),
+        BusKind::Nats => NatsLink::connect(server, &terms.name, places),
         BusKind::RabbitMq => RabbitLink::connect(server, terms),
     }
 }
 
 /// How long an attempt to connect to one server may take before it is given up.
-const ATTEMPT: Duration = Duration::from_secs(5);
-/// How many attempts that were given up may still hang. Nothing frees a thread that is stuck in a
-/// crate (crates.md), so that they are bounded.
-const HANGING: usize = 8;
+pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
 /// A link that is lost sooner was none: the waits go on growing.
 const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
@@ -37,7 +35,8 @@ pub enum Change {
     Up(Arc<dyn Link>),
     /// The link is lost.
     Down,
-    /// So many attempts hang that no more can be made: only another process can.
+    /// So much is stuck, attempts and links that were given up, that no more can be: only another
+    /// process can connect.
     Stuck,
 }
 
@@ -116,57 +115,38 @@ fn stopped(stop: &Receiver<()>, wait: Duration) -> bool {
     stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
 }
 
-/// The place of an attempt among those that may hang, given back however the attempt ends: the
-/// crate panics where the system gives it no thread.
-struct Place(Receiver<()>);
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = self.0.try_recv();
-    }
-}
-
 type Outcome = Result<Arc<dyn Link>, BusError>;
 
 /// Attempts to connect, each in a thread of its own that can be done without.
 struct Attempts<'a> {
     terms: &'a Terms,
-    /// One message lies here per attempt that hangs; its thread takes it away when it ends.
-    hanging: (Sender<()>, Receiver<()>),
+    places: Places,
 }
 
 impl<'a> Attempts<'a> {
     fn new(terms: &'a Terms) -> Attempts<'a> {
         Attempts {
             terms,
-            hanging: bounded(HANGING),
+            places: Places::default(),
         }
     }
 
     /// One attempt; none when `stop` came first.
     fn connect(&self, server: &BusServer, stop: &Receiver<()>) -> Option<Outcome> {
-        if self.hanging.0.try_send(()).is_err() {
-            return Some(Err(BusError::TooManyHang));
-        }
         let (outcome, result) = bounded(1);
         let hangs = BusError::Hangs(server.to_string());
-        let (server, terms) = (server.clone(), self.terms.clone());
-        let done = Place(self.hanging.1.clone());
-        let spawned = thread::Builder::new()
-            .name("bus-connect".into())
-            .spawn(move || {
-                let link = connect(&server, &terms);
-                // Nobody waits any more if the attempt was given up: the link is dropped.
-                if let Err(late) = outcome.send(link)
-                    && let Ok(link) = late.into_inner()
-                {
-                    link.close();
-                }
-                drop(done);
-            });
-        if let Err(error) = spawned {
-            let _ = self.hanging.1.try_recv();
-            return Some(Err(BusError::Unreachable(format!("no thread: {error}"))));
+        let (server, terms, places) = (server.clone(), self.terms.clone(), self.places.clone());
+        let begun = self.places.attempt(move || {
+            let link = connect(&server, &terms, &places);
+            // Nobody waits any more if the attempt was given up: the link is dropped.
+            if let Err(late) = outcome.send(link)
+                && let Ok(link) = late.into_inner()
+            {
+                link.close();
+            }
+        });
+        if let Err(error) = begun {
+            return Some(Err(error));
         }
         crossbeam_channel::select! {
             recv(stop) -> _ => None,

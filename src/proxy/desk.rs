@@ -180,5 +180,9 @@ impl Desk {
 
 fn publish(link: &dyn Link, message: &Message) -> Result<Option<u64>, BusError> {
     let mark = message.mark.as_ref();
-    link.publish(Topic::Event, &message.subject, mark, &message.body)
+    let topic = match message.purpose {
+        Purpose::Event | Purpose::Dialog => Topic::Event,
+        Purpose::Status => Topic::Status,
+    };
+    link.publish(topic, &message.subject, mark, &message.body)
 }

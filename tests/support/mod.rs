@@ -6,6 +6,7 @@ pub(crate) mod bus;
 pub(crate) mod cases;
 pub(crate) mod directory;
 pub(crate) mod nats;
+pub(crate) mod nats_raw;
 pub(crate) mod ports;
 pub(crate) mod process;
 pub(crate) mod proxy;

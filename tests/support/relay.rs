@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use super::ports::free_port;
 use super::server::lock;
@@ -24,8 +24,31 @@ struct State {
     stalled: bool,
     refusing: bool,
     closed: bool,
-    streams: Vec<TcpStream>,
+    connections: Vec<Connection>,
     accepted: usize,
+}
+
+/// A connection through the relay.
+struct Connection {
+    /// The how manieth it is.
+    number: usize,
+    near: TcpStream,
+    far: Option<TcpStream>,
+    stalled: bool,
+}
+
+impl Connection {
+    fn cut(&self) {
+        for stream in [Some(&self.near), self.far.as_ref()].into_iter().flatten() {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Whether its target sees it come from this port.
+    fn comes_from(&self, port: u16) -> bool {
+        let far = self.far.as_ref().and_then(|far| far.local_addr().ok());
+        far.is_some_and(|address| address.port() == port)
+    }
 }
 
 impl Relay {
@@ -53,18 +76,52 @@ impl Relay {
         lock(&self.shared.state).stalled = true;
     }
 
+    /// Passes nothing on over the connections that there are; new ones are as they should be.
+    pub(crate) fn stall_present(&self) {
+        for connection in &mut self.state().connections {
+            connection.stalled = true;
+        }
+    }
+
+    /// Passes nothing on over the connection that the target sees come from `port`.
+    pub(crate) fn stall_one(&self, port: u16) {
+        self.one(port, |connection| connection.stalled = true);
+    }
+
+    /// Ends the connection that the target sees come from `port`.
+    pub(crate) fn cut_one(&self, port: u16) {
+        self.one(port, |connection| connection.cut());
+    }
+
+    fn one(&self, port: u16, work: impl FnOnce(&mut Connection)) {
+        let mut state = self.state();
+        let mut connections = state.connections.iter_mut();
+        work(
+            connections
+                .find(|connection| connection.comes_from(port))
+                .expect("a connection of the relay"),
+        );
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.shared.state)
+    }
+
     /// Passes on again what came meanwhile, and accepts connections that were refused.
     pub(crate) fn resume(&self) {
         let mut state = lock(&self.shared.state);
         state.stalled = false;
         state.refusing = false;
+        for connection in &mut state.connections {
+            connection.stalled = false;
+        }
         self.shared.changed.notify_all();
     }
 
     /// Ends every connection.
     pub(crate) fn cut(&self) {
-        for stream in lock(&self.shared.state).streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for connection in lock(&self.shared.state).connections.drain(..) {
+            connection.cut();
         }
     }
 
@@ -101,44 +158,70 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
         if state.refusing {
             continue;
         }
-        state.streams.extend(near.try_clone());
+        let number = state.accepted;
+        let Ok(stream) = near.try_clone() else {
+            continue;
+        };
+        state.connections.push(Connection {
+            number,
+            near: stream,
+            far: None,
+            stalled: false,
+        });
         drop(state);
-        std::thread::spawn(move || relay(&near, &shared));
+        std::thread::spawn(move || {
+            relay(&near, number, &shared);
+            let mut state = lock(&shared.state);
+            state.connections.retain(|other| other.number != number);
+        });
     }
 }
 
-fn relay(near: &TcpStream, shared: &Arc<Shared>) {
-    shared.pass();
+fn relay(near: &TcpStream, number: usize, shared: &Arc<Shared>) {
+    shared.pass(number);
     let Ok(far) = TcpStream::connect(("127.0.0.1", shared.target)) else {
         let _ = near.shutdown(Shutdown::Both);
         return;
     };
-    lock(&shared.state).streams.extend(far.try_clone());
+    let mut state = lock(&shared.state);
+    match state.connections.iter_mut().find(|it| it.number == number) {
+        Some(connection) => connection.far = far.try_clone().ok(),
+        // It was cut meanwhile.
+        None => return,
+    }
+    drop(state);
     let _ = near.set_nodelay(true);
     let _ = far.set_nodelay(true);
     std::thread::scope(|scope| {
-        scope.spawn(|| copy(near, &far, shared));
-        copy(&far, near, shared);
+        scope.spawn(|| copy(near, &far, number, shared));
+        copy(&far, near, number, shared);
     });
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, shared: &Shared) {
+fn copy(mut from: &TcpStream, mut to: &TcpStream, number: usize, shared: &Shared) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        shared.pass();
+        shared.pass(number);
         if to.write_all(&buffer[..count]).is_err() {
             break;
         }
     }
+    // The end of a connection is not passed on either.
+    shared.pass(number);
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
 }
 
 impl Shared {
-    /// Waits while the relay is stalled.
-    fn pass(&self) {
+    /// Waits while the relay is stalled, or the connection of this number.
+    fn pass(&self, number: usize) {
         let mut state = lock(&self.state);
-        while state.stalled {
+        while state.stalled
+            || state
+                .connections
+                .iter()
+                .any(|connection| connection.number == number && connection.stalled)
+        {
             state = match self.changed.wait(state) {
                 Ok(state) => state,
                 Err(poisoned) => poisoned.into_inner(),

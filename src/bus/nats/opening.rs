@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{BETWEEN_POKES, POKES, Shared};
+use super::connection::{Connection, RECONNECT, reads};
+use crate::bus::places::Remains;
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
@@ -22,7 +23,8 @@ pub(super) fn options(
     server: &BusServer,
     tls: bool,
     name: &str,
-    shared: &Arc<Shared>,
+    connection: &Arc<Connection>,
+    remains: &Arc<Remains>,
 ) -> nats::Options {
     let options = match (&server.username, &server.password) {
         (Some(user), Some(password)) => nats::Options::with_user_pass(user, password.expose()),
@@ -30,25 +32,32 @@ pub(super) fn options(
         _ => nats::Options::new(),
     };
     let occasionally = Occasionally::new();
-    let broken = Arc::downgrade(shared);
-    let delayed = Arc::downgrade(shared);
+    let broken = Arc::downgrade(connection);
+    let connecting = Arc::downgrade(connection);
+    let speaking = Arc::downgrade(connection);
+    let remains = Arc::downgrade(remains);
     let options = options
         .with_name(name)
         .max_reconnects(1)
         // A message for a connection that is broken must fail, not wait in the crate.
         .reconnect_buffer_size(0)
-        .reconnect_delay_callback(move |_| match delayed.upgrade() {
-            Some(shared) if shared.is_lost() => BETWEEN_POKES * POKES,
-            _ => Duration::ZERO,
-        })
-        .disconnect_callback(move || {
-            if let Some(shared) = broken.upgrade() {
-                shared.broken();
+        .reconnect_delay_callback(move |_| {
+            reads(&connecting, &remains);
+            match connecting.upgrade() {
+                Some(connection) if connection.has_ended() => RECONNECT,
+                _ => Duration::ZERO,
             }
         })
-        // A refused permission comes with every message: said now and then.
+        .disconnect_callback(move || {
+            if let Some(connection) = broken.upgrade() {
+                connection.broke();
+            }
+        })
+        // A refused permission comes with every message: said now and then. What a server says to our
+        // last word is as it should be.
         .error_callback(move |error| {
-            if occasionally.now() {
+            let ended = speaking.upgrade().is_none_or(|it| it.has_ended());
+            if !ended && occasionally.now() {
                 log::warn!("bus: {error}");
             } else {
                 log::debug!("bus: {error}");
@@ -76,15 +85,16 @@ pub(super) fn address(server: &BusServer, tls: bool) -> String {
 
 /// What is learnt of a server before the crate connects to it.
 pub(super) struct Greeting {
-    /// Whether it wants TLS.
-    pub(super) wants_tls: bool,
+    /// Whether TLS is spoken with it.
+    pub(super) tls: bool,
     /// Whether it is on this machine.
     pub(super) loopback: bool,
+    /// Whether it takes headers.
+    pub(super) headers: bool,
 }
 
-/// Reads a server's INFO and, without TLS, has it answer a PING; whether it wants TLS, none where it
-/// is no NATS server.
-fn talk(mut stream: TcpStream, server: &BusServer) -> io::Result<Option<bool>> {
+/// Reads a server's INFO and, without TLS, has it answer a PING; none where it is no NATS server.
+fn talk(mut stream: TcpStream, server: &BusServer) -> io::Result<Option<Greeting>> {
     stream.set_read_timeout(Some(GREETING))?;
     stream.set_write_timeout(Some(GREETING))?;
     let mut lines = BufReader::new(stream.try_clone()?.take(LONGEST_TALK));
@@ -93,9 +103,14 @@ fn talk(mut stream: TcpStream, server: &BusServer) -> io::Result<Option<bool>> {
     if !line.starts_with("INFO ") {
         return Ok(None);
     }
-    let wants_tls = line.contains("\"tls_required\":true");
-    if wants_tls || server.tls {
-        return Ok(Some(wants_tls));
+    let says = |what: &str| line.contains(&format!("\"{what}\":true"));
+    let greeting = Greeting {
+        tls: server.tls || says("tls_required"),
+        loopback: stream.peer_addr()?.ip().is_loopback(),
+        headers: says("headers"),
+    };
+    if greeting.tls {
+        return Ok(Some(greeting));
     }
     let mut connect = json!({"verbose": false, "pedantic": false, "name": "ari-proxy greeting"});
     match (&server.username, &server.password) {
@@ -114,7 +129,7 @@ fn talk(mut stream: TcpStream, server: &BusServer) -> io::Result<Option<bool>> {
         }
         // A refusal is told better by the crate, which meets it next.
         if line.starts_with("PONG") || line.starts_with("-ERR") {
-            return Ok(Some(false));
+            return Ok(Some(greeting));
         }
     }
 }
@@ -125,12 +140,7 @@ pub(super) fn greet(server: &BusServer) -> io::Result<Greeting> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in (server.host.as_str(), server.port).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, GREETING).and_then(|s| talk(s, server)) {
-            Ok(Some(wants_tls)) => {
-                return Ok(Greeting {
-                    wants_tls,
-                    loopback: address.ip().is_loopback(),
-                });
-            }
+            Ok(Some(greeting)) => return Ok(greeting),
             Ok(None) => last = io::Error::other("it is not a NATS server"),
             Err(error)
                 if matches!(

@@ -1,0 +1,151 @@
+//! A client and a server of NATS that say what they like.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use super::nats::{BUS_PASSWORD, BUS_USER};
+use super::server::lock;
+
+/// The number and the port of every connection of this name, as a server whose monitor is on this port
+/// sees it.
+pub(crate) fn connections(monitor: u16, name: &str) -> Vec<(u64, u16)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", monitor)).expect("the monitor");
+    stream
+        .write_all(b"GET /connz HTTP/1.0\r\n\r\n")
+        .expect("asked");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("answered");
+    let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+    let told: Value = serde_json::from_str(body).expect("JSON");
+    let all = told["connections"].as_array().cloned().unwrap_or_default();
+    all.iter()
+        .filter(|connection| connection["name"] == name)
+        .filter_map(|connection| {
+            let port = u16::try_from(connection["port"].as_u64()?).ok()?;
+            Some((connection["cid"].as_u64()?, port))
+        })
+        .collect()
+}
+
+/// A client that says what it likes.
+pub(crate) struct Raw {
+    stream: TcpStream,
+    answers: BufReader<TcpStream>,
+}
+
+impl Raw {
+    /// Connects to the server on `port`.
+    pub(crate) fn connect(port: u16) -> Raw {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server");
+        let answers = BufReader::new(stream.try_clone().expect("a clone"));
+        let mut raw = Raw { stream, answers };
+        let connect = json!({"verbose": false, "pedantic": false, "headers": true,
+            "user": BUS_USER, "pass": BUS_PASSWORD});
+        raw.say(format!("CONNECT {connect}\r\n").as_bytes());
+        raw
+    }
+
+    /// Says it, and waits until the server has dealt with it.
+    pub(crate) fn say(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("said");
+        self.stream.write_all(b"PING\r\n").expect("said");
+        let mut line = String::new();
+        while line != "PONG\r\n" {
+            line.clear();
+            self.answers.read_line(&mut line).expect("heard");
+            assert!(!line.is_empty() && !line.starts_with("-ERR"), "{line}");
+        }
+    }
+}
+
+/// A message that the crate cannot read, of each sort.
+pub(crate) fn poisons() -> [(&'static str, Vec<u8>); 5] {
+    let with_header = |header: &[u8]| {
+        let sizes = format!("HPUB ari.get {} {}\r\n", header.len(), header.len() + 2);
+        [sizes.as_bytes(), header, b"{}\r\n"].concat()
+    };
+    let long = "r".repeat(4_084);
+    [
+        (
+            "a reply subject that is not UTF-8",
+            b"PUB ari.get \xff\xfe 2\r\n{}\r\n".to_vec(),
+        ),
+        (
+            "a reply subject that is too long",
+            format!("PUB ari.get {long} 2\r\n{{}}\r\n").into_bytes(),
+        ),
+        ("a header that is none", with_header(b"NONE\r\nx\r\n\r\n")),
+        (
+            "a header line that is none",
+            with_header(b"NATS/1.0\r\nnothing\r\n\r\n"),
+        ),
+        (
+            "a header that is not UTF-8",
+            with_header(b"NATS/1.0\r\nX: \xff\r\n\r\n"),
+        ),
+    ]
+}
+
+/// What a server that a test plays heard on a connection.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// Line by line, without bodies.
+    pub(crate) lines: Vec<String>,
+    /// To speak on.
+    pub(crate) stream: Option<TcpStream>,
+}
+
+impl Heard {
+    /// Whether a line of it begins so.
+    pub(crate) fn has(&self, word: &str) -> bool {
+        self.lines.iter().any(|line| line.starts_with(word))
+    }
+}
+
+/// A NATS server that takes everything and delivers nothing, what it heard on each connection.
+pub(crate) fn play_a_server() -> (u16, Arc<Mutex<Vec<Heard>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("its address").port();
+    let all: Arc<Mutex<Vec<Heard>>> = Arc::default();
+    let heard = Arc::clone(&all);
+    std::thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut connections = lock(&heard);
+            let number = connections.len();
+            connections.push(Heard {
+                stream: stream.try_clone().ok(),
+                ..Heard::default()
+            });
+            drop(connections);
+            let heard = Arc::clone(&heard);
+            std::thread::spawn(move || talk(stream, number, &heard));
+        }
+    });
+    (port, all)
+}
+
+fn talk(mut stream: TcpStream, number: usize, heard: &Mutex<Vec<Heard>>) {
+    let info = json!({"server_id": "S", "version": "2.9.10", "proto": 1, "headers": true,
+        "host": "127.0.0.1", "port": 4222, "max_payload": 1 << 20, "client_id": 1, "go": "go"});
+    let _ = stream.write_all(format!("INFO {info}\r\n").as_bytes());
+    let mut lines = BufReader::new(stream.try_clone().expect("a clone"));
+    let mut line = String::new();
+    while matches!(lines.read_line(&mut line), Ok(1..)) {
+        let heard_line = line.trim_end().to_owned();
+        line.clear();
+        if heard_line.starts_with("PUB") {
+            let size = heard_line.rsplit(' ').next().expect("a size");
+            let mut body = vec![0; size.parse::<usize>().expect("a size") + 2];
+            let _ = lines.read_exact(&mut body);
+        } else if heard_line == "PING" {
+            let _ = stream.write_all(b"PONG\r\n");
+        } else if heard_line.starts_with("BYE") {
+            // As a server ends what does not speak its language.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        lock(heard)[number].lines.push(heard_line);
+    }
+}
