@@ -41,6 +41,7 @@
 //! | `bus-confirm` | hears what the broker has taken of events (RabbitMQ) | the bus |
 //! | `bus-answers` | the same of answers, and keeps their connection (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
+//! | `log` | writes the log | a line, standard output |
 //!
 //! # The way of data
 //!

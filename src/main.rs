@@ -1,17 +1,23 @@
 //! The ari-proxy daemon: reads the configuration, starts the proxy, waits for signals.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::thread;
 
 use ari_proxy::config::{Config, Invocation};
 use ari_proxy::proxy::Proxy;
 use ari_proxy::{exit, logging};
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
 fn main() -> ExitCode {
     match Config::from_process() {
-        Ok(Invocation::Run(config)) => ExitCode::from(run(&config)),
+        Ok(Invocation::Run(config)) => {
+            let status = run(&config);
+            // A thread writes the log; it ends with the process.
+            log::logger().flush();
+            ExitCode::from(status)
+        }
         Ok(Invocation::Help(text) | Invocation::Version(text)) => {
             println!("{text}");
             ExitCode::from(exit::OK)
@@ -31,6 +37,11 @@ fn run(config: &Config) -> u8 {
     log::info!("ari-proxy {} starts", env!("CARGO_PKG_VERSION"));
     for line in config.describe() {
         log::debug!("{line}");
+    }
+    // A log file that may not grow any more must cost lines, not the process.
+    let ignored = signal_hook::flag::register(SIGXFSZ, Arc::default());
+    if let Err(error) = ignored {
+        log::warn!("a limit of the log's size would end the process: {error}");
     }
     let started = Signals::new([SIGTERM, SIGINT]).and_then(|signals| {
         let proxy = Proxy::start(config)?;

@@ -13,7 +13,7 @@ use crate::links::{info, serves, serves_within};
 use crate::support::asterisk::Asterisk;
 use crate::support::bus::{Bus, Messages};
 use crate::support::nats::{BUS_PASSWORD, BUS_USER, NatsBus, NatsServer};
-use crate::support::nats_raw::{Raw, connections, play_a_server, poisons};
+use crate::support::nats_raw::{RawNats, connections, play_a_server, poisons};
 use crate::support::ports::free_port;
 use crate::support::proxy::{ProxyBuilder, ProxyProcess};
 use crate::support::relay::Relay;
@@ -180,7 +180,7 @@ fn a_message_that_cannot_be_read_touches_neither_events_nor_answers() {
     let outgoing = set.outgoing();
     assert_eq!(outgoing.len(), 1);
     let stream = Stream::start(&set);
-    let mut client = Raw::connect(set.nats.port());
+    let mut client = RawNats::connect(set.nats.port());
     for (sort, poison) in poisons() {
         assert!(serves(&set.bus), "before {sort}");
         let incoming = set.incoming();
@@ -209,7 +209,7 @@ fn a_stream_of_messages_that_cannot_be_read_does_not_either() {
     let outgoing = set.outgoing();
     let stream = Stream::start(&set);
     let before = set.proxy.rss_kib();
-    let mut client = Raw::connect(set.nats.port());
+    let mut client = RawNats::connect(set.nats.port());
     let poisons = poisons();
     // A quarter at a time: one message costs as little as those that follow it at once.
     for quarter in 0..4 {

@@ -1,8 +1,10 @@
-//! The reason phrase of a response. ureq drops it, but Asterisk's differ from the standard's
-//! (`404 Variable Not Found`) and are part of the error texts that clients know: this transport
-//! wraps ureq's own and reads the status line as it passes.
+//! What ureq does not tell of a call. The reason phrase of its response: Asterisk's differ from the
+//! standard's (`404 Variable Not Found`) and are part of the error texts that clients know. And
+//! whether the call was sent on a connection that had served before and ended without a word, as
+//! Asterisk ends idle ones: whether a call that failed may have come too late. This transport wraps
+//! ureq's own and sees both pass.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
@@ -11,11 +13,24 @@ thread_local! {
     /// The reason phrase last read by this thread. A call is made and its answer read by one
     /// thread, so the phrase is that of its last call.
     static REASON: RefCell<String> = const { RefCell::new(String::new()) };
+    /// Whether this thread's last call is one that a connection which had served before took, and
+    /// that nothing was heard of since.
+    static UNHEARD: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The reason phrase of the last response that this thread read.
 pub(super) fn last() -> String {
     REASON.with_borrow(Clone::clone)
+}
+
+/// Forgets the call before.
+pub(super) fn begin() {
+    UNHEARD.set(false);
+}
+
+/// Whether the call, if it failed now, may have been sent on a connection that was closed already.
+pub(super) fn is_unheard() -> bool {
+    UNHEARD.get()
 }
 
 /// Wraps the transports of the connector before it in the chain.
@@ -33,6 +48,7 @@ impl<In: Transport> Connector<In> for ReasonConnector {
         Ok(chained.map(|inner| ReasonTransport {
             inner,
             awaits_status_line: false,
+            has_served: false,
         }))
     }
 }
@@ -42,6 +58,8 @@ impl<In: Transport> Connector<In> for ReasonConnector {
 pub(super) struct ReasonTransport<T> {
     inner: T,
     awaits_status_line: bool,
+    /// Whether it has brought an answer.
+    has_served: bool,
 }
 
 impl<T: Transport> Transport for ReasonTransport<T> {
@@ -51,15 +69,20 @@ impl<T: Transport> Transport for ReasonTransport<T> {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.awaits_status_line = true;
+        UNHEARD.set(self.has_served);
         self.inner.transmit_output(amount, timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
         let more = self.inner.await_input(timeout)?;
+        if more {
+            UNHEARD.set(false);
+        }
         if self.awaits_status_line
             && let Some(reason) = reason_phrase(self.inner.buffers().input())
         {
             self.awaits_status_line = false;
+            self.has_served = true;
             REASON.with_borrow_mut(|last| {
                 last.clear();
                 last.push_str(&reason);

@@ -1,13 +1,14 @@
 //! The REST client of the workers: blocking calls over a pool of connections.
 
+use std::io;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::http::Request;
+use ureq::http::{Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::unversioned::transport::{Connector, DefaultConnector};
-use ureq::{Agent, Timeout};
+use ureq::{Agent, Body, Timeout};
 
 use super::addresses::Addresses;
 use super::reason::{self, ReasonConnector};
@@ -88,7 +89,47 @@ impl Rest {
     }
 
     /// Makes `call` and returns the body of a 2xx answer.
+    ///
+    /// What changes something is sent once. What only reads is sent once more if the connection had
+    /// served before and ended without a byte of an answer: Asterisk closed it while the call was on
+    /// its way.
     pub fn call(&self, call: &RestCall) -> Result<Vec<u8>, AriError> {
+        reason::begin();
+        let answer = match self.send(call, IDLE)? {
+            Err(ureq::Error::Io(error))
+                if call.method == Method::Get && is_end(&error) && reason::is_unheard() =>
+            {
+                // Others may be as old: on a new one.
+                self.send(call, Duration::ZERO)?
+            }
+            answer => answer,
+        };
+        let mut answer = answer.map_err(|error| failed(&error))?;
+        let status = answer.status().as_u16();
+        let reason = reason::last();
+        let body = answer
+            .body_mut()
+            .with_config()
+            .limit(LARGEST)
+            .read_to_vec()
+            .map_err(|error| failed(&error))?;
+        if (200..300).contains(&status) {
+            return Ok(body);
+        }
+        Err(AriError::Status {
+            status,
+            reason,
+            message: message(&body),
+        })
+    }
+
+    /// Sends `call`, on a connection that was idle for less than `idle` or a new one, and waits for the
+    /// answer's header. The outer error says that it cannot be sent.
+    fn send(
+        &self,
+        call: &RestCall,
+        idle: Duration,
+    ) -> Result<Result<Response<Body>, ureq::Error>, AriError> {
         let method = match call.method {
             Method::Get => "GET",
             Method::Post => "POST",
@@ -111,25 +152,16 @@ impl Rest {
             (None, Method::Post | Method::Put) => {
                 self.agent.run(request.body([].as_slice()).map_err(bad)?)
             }
-            (None, Method::Get | Method::Delete) => self.agent.run(request.body(()).map_err(bad)?),
+            (None, Method::Get | Method::Delete) => {
+                let mut request = request.body(()).map_err(bad)?;
+                if idle < IDLE {
+                    let configured = self.agent.configure_request(request);
+                    request = configured.max_idle_age(idle).build();
+                }
+                self.agent.run(request)
+            }
         };
-        let mut answer = answer.map_err(|error| failed(&error))?;
-        let status = answer.status().as_u16();
-        let reason = reason::last();
-        let body = answer
-            .body_mut()
-            .with_config()
-            .limit(LARGEST)
-            .read_to_vec()
-            .map_err(|error| failed(&error))?;
-        if (200..300).contains(&status) {
-            return Ok(body);
-        }
-        Err(AriError::Status {
-            status,
-            reason,
-            message: message(&body),
-        })
+        Ok(answer)
     }
 
     /// Asks Asterisk who it is.
@@ -193,6 +225,17 @@ impl Rest {
         serde_json::from_slice(&body)
             .map_err(|error| told(AriError::Call(format!("the answer is unreadable: {error}"))))
     }
+}
+
+/// Whether `error` is the end of a connection.
+fn is_end(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe
+    )
 }
 
 /// ureq's errors print neither URL nor header.

@@ -224,6 +224,14 @@ impl Bus {
         }
     }
 
+    /// Hands a message over without waiting.
+    pub(crate) fn hand_over(&self, subject: &str, body: impl AsRef<[u8]>) {
+        match self {
+            Bus::Nats(bus) => bus.post(subject, body.as_ref()),
+            Bus::RabbitMq(bus) => bus.hand_over(post(subject, body.as_ref(), None)),
+        }
+    }
+
     /// Sends a request that may go unanswered: none where nobody listens or answers in time.
     pub(crate) fn try_ask(&self, subject: &str, body: &Value, timeout: Duration) -> Option<Value> {
         let answers = self.send(subject, body.to_string());

@@ -5,6 +5,7 @@ pub(crate) mod asterisk;
 pub(crate) mod bus;
 pub(crate) mod cases;
 pub(crate) mod directory;
+pub(crate) mod faulty;
 pub(crate) mod nats;
 pub(crate) mod nats_raw;
 pub(crate) mod ports;

@@ -185,6 +185,11 @@ impl NatsBus {
         published.expect("published");
     }
 
+    /// Hands a message over without waiting.
+    pub(crate) fn post(&self, subject: &str, body: &[u8]) {
+        self.connection.publish(subject, body).expect("published");
+    }
+
     /// Waits until the server has handled all that this client sent, and the client all that the
     /// server sent it before that.
     pub(crate) fn flush(&self) {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::nats::{BUS_PASSWORD, BUS_USER};
 use super::server::lock;
+use super::wait::SOON;
 
 /// The number and the port of every connection of this name, as a server whose monitor is on this port
 /// sees it.
@@ -31,38 +32,89 @@ pub(crate) fn connections(monitor: u16, name: &str) -> Vec<(u64, u16)> {
 }
 
 /// A client that says what it likes.
-pub(crate) struct Raw {
-    stream: TcpStream,
-    answers: BufReader<TcpStream>,
+pub(crate) struct RawNats {
+    socket: BufReader<TcpStream>,
 }
 
-impl Raw {
+impl RawNats {
     /// Connects to the server on `port`.
-    pub(crate) fn connect(port: u16) -> Raw {
-        let stream = TcpStream::connect(("127.0.0.1", port)).expect("the server");
-        let answers = BufReader::new(stream.try_clone().expect("a clone"));
-        let mut raw = Raw { stream, answers };
-        let connect = json!({"verbose": false, "pedantic": false, "headers": true,
-            "user": BUS_USER, "pass": BUS_PASSWORD});
-        raw.say(format!("CONNECT {connect}\r\n").as_bytes());
-        raw
+    pub(crate) fn connect(port: u16) -> RawNats {
+        let socket = TcpStream::connect(("127.0.0.1", port)).expect("the server accepts");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        let mut nats = RawNats {
+            socket: BufReader::new(socket),
+        };
+        let options = format!(
+            r#"CONNECT {{"verbose":false,"pedantic":false,"headers":true,"user":"{BUS_USER}","pass":"{BUS_PASSWORD}"}}"#
+        );
+        nats.write(format!("{options}\r\n").as_bytes());
+        nats.flush();
+        nats
     }
 
     /// Says it, and waits until the server has dealt with it.
     pub(crate) fn say(&mut self, bytes: &[u8]) {
-        self.stream.write_all(bytes).expect("said");
-        self.stream.write_all(b"PING\r\n").expect("said");
-        let mut line = String::new();
-        while line != "PONG\r\n" {
-            line.clear();
-            self.answers.read_line(&mut line).expect("heard");
-            assert!(!line.is_empty() && !line.starts_with("-ERR"), "{line}");
+        self.write(bytes);
+        self.flush();
+    }
+
+    /// Listens to `subject`.
+    pub(crate) fn subscribe(&mut self, subject: &str) {
+        self.write(format!("SUB {subject} 1\r\n").as_bytes());
+        self.flush();
+    }
+
+    /// Publishes, with headers if any are given, the blank line that ends them not included.
+    pub(crate) fn publish(&mut self, subject: &str, reply: &str, headers: &str, body: &[u8]) {
+        let size = body.len();
+        let head = match headers {
+            "" => format!("PUB {subject} {reply} {size}\r\n"),
+            _ => {
+                let headers = format!("NATS/1.0\r\n{headers}\r\n");
+                let (own, all) = (headers.len(), headers.len() + size);
+                format!("HPUB {subject} {reply} {own} {all}\r\n{headers}")
+            }
+        };
+        self.write(&[head.as_bytes(), body, b"\r\n"].concat());
+    }
+
+    /// Waits until the server has handled what was written; it must not have complained.
+    pub(crate) fn flush(&mut self) {
+        self.write(b"PING\r\n");
+        while self.line() != "PONG" {}
+    }
+
+    /// The next message: its subject and its body.
+    pub(crate) fn message(&mut self) -> (String, Vec<u8>) {
+        loop {
+            let line = self.line();
+            if let Some(rest) = line.strip_prefix("MSG ") {
+                let words: Vec<&str> = rest.split(' ').collect();
+                let size: Option<usize> = words.last().and_then(|size| size.parse().ok());
+                let mut body = vec![0; size.expect("a size") + 2];
+                self.socket.read_exact(&mut body).expect("a body");
+                body.truncate(body.len() - 2);
+                return (words[0].to_owned(), body);
+            }
         }
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = Vec::new();
+        let count = self.socket.read_until(b'\n', &mut line).expect("a line");
+        assert!(count > 0, "the server ended the connection");
+        let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+        assert!(!line.starts_with("-ERR"), "{line}");
+        line
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.socket.get_mut().write_all(bytes).expect("written");
     }
 }
 
 /// A message that the crate cannot read, of each sort.
-pub(crate) fn poisons() -> [(&'static str, Vec<u8>); 5] {
+pub(crate) fn poisons() -> [(&'static str, Vec<u8>); 6] {
     let with_header = |header: &[u8]| {
         let sizes = format!("HPUB ari.get {} {}\r\n", header.len(), header.len() + 2);
         [sizes.as_bytes(), header, b"{}\r\n"].concat()
@@ -72,6 +124,10 @@ pub(crate) fn poisons() -> [(&'static str, Vec<u8>); 5] {
         (
             "a reply subject that is not UTF-8",
             b"PUB ari.get \xff\xfe 2\r\n{}\r\n".to_vec(),
+        ),
+        (
+            "a reply subject with a space beyond ASCII",
+            "PUB ari.get a\u{a0}b 2\r\n{}\r\n".as_bytes().to_vec(),
         ),
         (
             "a reply subject that is too long",

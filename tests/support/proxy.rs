@@ -20,6 +20,7 @@ pub(crate) struct ProxyBuilder {
     arguments: Vec<OsString>,
     file: Option<(String, String)>,
     home_file: Option<(String, String)>,
+    stdout: Stdio,
 }
 
 impl ProxyBuilder {
@@ -30,6 +31,7 @@ impl ProxyBuilder {
             arguments: Vec::new(),
             file: None,
             home_file: None,
+            stdout: Stdio::piped(),
         }
     }
 
@@ -75,6 +77,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Has its standard output go elsewhere: nothing of it is in its lines then.
+    pub(crate) fn stdout(mut self, stdout: impl Into<Stdio>) -> ProxyBuilder {
+        self.stdout = stdout.into();
+        self
+    }
+
     /// Starts the process; it may not be ready yet, or ever.
     pub(crate) fn spawn(self) -> ProxyProcess {
         let directory = TemporaryDirectory::new();
@@ -86,7 +94,7 @@ impl ProxyBuilder {
             .envs(self.environment)
             .args(self.arguments)
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(self.stdout)
             .stderr(Stdio::piped());
         if let Some((name, text)) = self.file {
             let path = directory.path.join(name);

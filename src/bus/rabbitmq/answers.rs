@@ -2,6 +2,7 @@
 //! address that it cannot read, whoever made that up, and events and requests must not end with it.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,8 +18,12 @@ use crate::bus::{BusError, Loss, Terms};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
-/// What may be on its way, in bytes. Answers do not wait for room: what does not fit is lost.
-const WINDOW: usize = 8 * 1024 * 1024;
+/// What may be on its way, in bytes, when another answer is handed over: with one of Asterisk's largest
+/// it is less than what the crate takes before it has others wait.
+const WINDOW: usize = 6 * 1024 * 1024;
+/// How long an answer waits for room until it is lost. No longer: those who answer have other things to
+/// do, and those who asked do not wait for long.
+const PATIENCE: Duration = Duration::from_millis(1500);
 /// How long the link is looked at before its connection for answers is opened again.
 const MOMENT: Duration = Duration::from_millis(50);
 /// A connection that ends sooner was none: the waits before the next go on growing.
@@ -35,6 +40,8 @@ pub(super) struct Answers {
 struct Line {
     channel: Mutex<Channel>,
     ledger: Ledger,
+    /// Whether an answer has waited for room in vain since the broker took one: the next do not wait.
+    stuck: AtomicBool,
     opened: Mutex<Option<Opened>>,
 }
 
@@ -65,16 +72,29 @@ impl Answers {
         Ok(answers)
     }
 
-    /// Hands an answer over to the queue `to`.
+    /// Hands an answer over, as soon as there is room for it.
     pub(super) fn send(&self, publish: Publish<'_>) -> Result<(), BusError> {
-        let line = lock(&self.line).clone().ok_or(BusError::Busy)?;
-        let channel = lock(&line.channel);
-        line.ledger
-            .hand_over(publish.body.len(), WINDOW)
-            .ok_or(BusError::Busy)?;
-        // A line that is lost counts what was on its way.
-        let _ = channel.basic_publish("", publish);
-        Ok(())
+        let deadline = Instant::now() + PATIENCE;
+        // Any answer fits where there is room at all: no small ones keep a large one out.
+        let window = WINDOW + publish.body.len();
+        loop {
+            let line = lock(&self.line).clone().ok_or(BusError::Busy)?;
+            let channel = lock(&line.channel);
+            if line.ledger.hand_over(publish.body.len(), window).is_some() {
+                // A line that is lost counts what was on its way.
+                let _ = channel.basic_publish("", publish);
+                return Ok(());
+            }
+            drop(channel);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                line.stuck.store(true, Ordering::Relaxed);
+            }
+            if line.stuck.load(Ordering::Relaxed) {
+                return Err(BusError::Busy);
+            }
+            line.ledger.wait_for_room(left);
+        }
     }
 
     /// Waits until the broker has taken every answer, at most until `deadline`; whether it has.
@@ -91,7 +111,11 @@ impl Answers {
     pub(super) fn close(&self, politely: bool) {
         // Before the thread that keeps it is stopped, which would cut it.
         let line = lock(&self.line).take();
-        let opened = line.and_then(|line| lock(&line.opened).take());
+        let opened = line.and_then(|line| {
+            // Nobody waits for room any more.
+            line.ledger.close();
+            lock(&line.opened).take()
+        });
         if let Some(opened) = opened {
             if !politely {
                 opened.cutter.cut();
@@ -120,6 +144,7 @@ impl Answers {
             };
             let stopped = line.listen(&told, &*terms.losses, stop);
             *lock(&self.line) = None;
+            line.ledger.close();
             let lost = line.ledger.unsettled();
             (0..lost).for_each(|_| (terms.losses)(Loss::Answer));
             // Mostly it is the whole link that is lost.
@@ -171,6 +196,7 @@ impl Line {
         let line = Line {
             channel: Mutex::new(channel),
             ledger: Ledger::default(),
+            stuck: AtomicBool::new(false),
             opened: Mutex::new(Some(opened)),
         };
         Ok((Arc::new(line), told))
@@ -181,16 +207,15 @@ impl Line {
     fn listen(&self, told: &Told, losses: &dyn Fn(Loss), stop: &Receiver<()>) -> bool {
         loop {
             select! {
-                recv(told.confirms) -> confirm => match confirm {
-                    Ok(Confirm::Ack(what)) => {
-                        self.ledger.take(what.delivery_tag, what.multiple);
-                    }
-                    Ok(Confirm::Nack(what)) => {
-                        let count = self.ledger.take(what.delivery_tag, what.multiple);
+                recv(told.confirms) -> confirm => {
+                    let Ok(confirm) = confirm else { return false };
+                    let (Confirm::Ack(what) | Confirm::Nack(what)) = confirm;
+                    let count = self.ledger.take(what.delivery_tag, what.multiple);
+                    self.stuck.store(false, Ordering::Relaxed);
+                    if matches!(confirm, Confirm::Nack(_)) {
                         (0..count).for_each(|_| losses(Loss::Answer));
                     }
-                    Err(_) => return false,
-                },
+                }
                 recv(told.returned) -> returned => match returned {
                     Ok(_) => losses(Loss::Answer),
                     Err(_) => return false,
