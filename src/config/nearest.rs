@@ -6,11 +6,14 @@ use super::keys;
 pub(super) fn nearest(name: &str) -> Option<&'static str> {
     let name = name.to_ascii_lowercase();
     // A third of the letters wrong is another word, not a slip.
-    let limit = (name.chars().count() / 3).min(3);
+    let length = name.chars().count();
+    let limit = (length / 3).min(3);
     keys::TABLE
         .iter()
         .map(|key| key.name)
         .chain(keys::FLAGS_ONLY.iter().copied())
+        // A file may hold a name of a million letters, which takes long to compare.
+        .filter(|known| known.len().abs_diff(length) <= limit)
         .map(|known| (distance(&name, known), known))
         .filter(|(distance, _)| *distance <= limit)
         .min()
@@ -77,6 +80,7 @@ mod tests {
         assert_eq!(nearest("hlep"), None);
         assert_eq!(nearest("confg"), Some("config"));
         assert_eq!(nearest("x"), None);
+        assert_eq!(nearest(&"ari.username".repeat(1 << 17)), None);
     }
 
     #[test]

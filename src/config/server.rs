@@ -46,11 +46,12 @@ impl fmt::Debug for BusServer {
     }
 }
 
-/// The server of a URL without its scheme. Its virtual host is empty if the URL names none.
-pub(super) fn server(scheme: Scheme, rest: &str) -> Result<BusServer, String> {
+/// The server of a URL without its scheme. Its virtual host is empty if the URL names none. An error
+/// has words of the URL only if it is `quotable`.
+pub(super) fn server(scheme: Scheme, rest: &str, quotable: bool) -> Result<BusServer, String> {
     let (rest, vhost) = match scheme.bus {
         BusKind::Nats => (rest, None),
-        BusKind::RabbitMq => vhost::split(rest)?,
+        BusKind::RabbitMq => vhost::split(rest, quotable)?,
     };
     let (credentials, address) = match rest.rsplit_once('@') {
         Some((credentials, address)) => (Some(credentials), address),

@@ -19,6 +19,7 @@ fn list(text: &str) -> Result<Vec<BusServer>, String> {
         return Err("contains a control character".to_owned());
     }
     let mut servers: Vec<BusServer> = Vec::new();
+    let mut users = text.matches('@').count();
     for entry in text.split(',').map(str::trim) {
         let first = servers.first();
         let inherited = first.map_or(Scheme::NATS, |first| Scheme::of(first.bus, first.tls));
@@ -27,7 +28,9 @@ fn list(text: &str) -> Result<Vec<BusServer>, String> {
             None => (None, entry),
         };
         let scheme = own.unwrap_or(inherited);
-        let mut server = server(scheme, rest)?;
+        // What an @ comes after may be one half of a password with a comma in it, as in u:a?b,c@h.
+        users -= entry.matches('@').count();
+        let mut server = server(scheme, rest, users == 0)?;
         if let Some(first) = first {
             if first.bus != scheme.bus {
                 return Err("has servers of both NATS and RabbitMQ; one proxy uses one".to_owned());
@@ -196,6 +199,11 @@ mod tests {
             ("amqp://h/%zz", "has a % in its vhost"),
             ("amqp://h/v,h2?verify=x", "has the parameter verify"),
             ("amqp://h?password=secret", "has the parameter password"),
+            ("amqp://u:p?secret,x@h", "has a parameter that is not"),
+            (
+                "amqp://h?cacertsecret,u:p@h2",
+                "has a parameter that is not",
+            ),
         ] {
             let error = servers(bad).unwrap_err();
             assert!(error.contains(said), "{bad:?}: {error}");

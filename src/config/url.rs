@@ -28,7 +28,9 @@ pub(super) fn asterisk(text: &str, schemes: [&str; 2]) -> Result<String, String>
     if rest.contains(['?', '#']) {
         return problem("contains a query or fragment, which the proxy adds itself");
     }
-    if !rest.bytes().all(|b| b.is_ascii_graphic() && b != b'\\') {
+    // Of what belongs percent-encoded, this is what the clients of HTTP do not take as it is.
+    let in_url = |b: u8| b.is_ascii_graphic() && !b"\\<>`".contains(&b);
+    if !rest.bytes().all(in_url) {
         return problem("contains a character that a URL cannot");
     }
     match host_and_port(authority) {
@@ -183,6 +185,14 @@ mod tests {
             (
                 "http://h/a\r\nb",
                 "\"http://h/a\\r\\nb\" contains a character that a URL cannot",
+            ),
+            (
+                "http://h/<x>",
+                "\"http://h/<x>\" contains a character that a URL cannot",
+            ),
+            (
+                "http://h/`",
+                "\"http://h/`\" contains a character that a URL cannot",
             ),
             ("http://[::1", "\"http://[::1\" has no ] after its address"),
             (

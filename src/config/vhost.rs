@@ -22,7 +22,8 @@ const IGNORED: [&str; 5] = [
 /// names. Without a path, or with `/` alone, it names none.
 ///
 /// As in the Go program, everything after the path's first slash is the name, percent-encoded.
-pub(super) fn split(rest: &str) -> Result<(&str, Option<String>), String> {
+/// Nothing of it is `quotable` where it may be the beginning of a password with a comma in it.
+pub(super) fn split(rest: &str, quotable: bool) -> Result<(&str, Option<String>), String> {
     let (authority, tail) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     // It would be the end of a password, which must not be taken for something that is shown.
     if tail.contains('@') {
@@ -36,7 +37,7 @@ pub(super) fn split(rest: &str) -> Result<(&str, Option<String>), String> {
         return Err("has a # after host and port (in a vhost it is written %23)".to_owned());
     }
     let (path, query) = tail.split_once('?').unwrap_or((tail, ""));
-    parameters(query)?;
+    parameters(query, quotable)?;
     let name = match path.strip_prefix('/') {
         None | Some("") => return Ok((authority, None)),
         Some(name) => percent::decode(name, "vhost")?,
@@ -48,14 +49,17 @@ pub(super) fn split(rest: &str) -> Result<(&str, Option<String>), String> {
 }
 
 /// Refuses parameters that would change something if they were obeyed.
-fn parameters(query: &str) -> Result<(), String> {
+fn parameters(query: &str, quotable: bool) -> Result<(), String> {
     for parameter in query.split('&').filter(|text| !text.is_empty()) {
         let name = parameter.split('=').next().unwrap_or_default();
         if IGNORED.contains(&name) {
             continue;
         }
         let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
-        return Err(if name.contains("cacert") {
+        return Err(if !quotable {
+            "has a parameter that is not supported (in a password a ? is written %3F, a comma %2C)"
+                .to_owned()
+        } else if name.contains("cacert") {
             format!(
                 "has the parameter {name}, which is not supported (certificate authorities are \
                  those in the file that the environment variable SSL_CERT_FILE names)"
@@ -72,6 +76,10 @@ fn parameters(query: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn split(rest: &str) -> Result<(&str, Option<String>), String> {
+        super::split(rest, true)
+    }
 
     #[test]
     fn names() {
