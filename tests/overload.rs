@@ -217,3 +217,43 @@ fn defect_4_events_are_taken_while_the_bus_is_stuck(on: BusKind) {
     );
     wait_until("it serves", SOON, || rig.probe().is_none());
 }
+
+#[test]
+fn a_burst_of_more_requests_than_can_be_refused_is_answered_or_counted() {
+    const BURST: usize = 200_000;
+    let mut rig = Rig::with(BusKind::Nats, |proxy| {
+        proxy.env("WORKERS_COUNT", "1").env("WORKERS_QUEUE", "1")
+    });
+    rig.asterisk.on(no_channels);
+    let answers = rig.bus.subscribe("burst.*");
+    let subject = rig.subject("get");
+    let events = rig.bus.subscribe("ari.event.>");
+    for _ in 0..BURST {
+        rig.bus.publish_request(&subject, "burst.1", list());
+    }
+    rig.bus.flush();
+    wait_until("it serves", SOON, || rig.probe().is_none());
+    rig.asterisk.push(r#"{"type":"After"}"#);
+    events.expect("an event");
+    rig.proxy.signal("TERM");
+    assert_eq!(rig.proxy.wait_exit(SOON), Some(0));
+    let dropped = counted(&rig.proxy.lines(), "requests_dropped");
+    let mut answered = 0;
+    wait_until("the answers", SOON, || {
+        answered += answers.arrived().len();
+        answered + dropped >= BURST
+    });
+    assert_eq!(answered + dropped, BURST);
+    println!("{dropped} of {BURST} are dropped");
+    assert!(dropped < BURST / 20, "{dropped} of {BURST} are dropped");
+}
+
+/// What the last line of a proxy says of a count.
+fn counted(lines: &[String], name: &str) -> usize {
+    let last = lines.last().expect("a last line");
+    let count = last.split(' ').find_map(|word| {
+        let (counted, count) = word.split_once('=')?;
+        (counted == name).then(|| count.parse().expect("a number"))
+    });
+    count.unwrap_or(0)
+}

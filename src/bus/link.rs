@@ -32,13 +32,15 @@ pub struct Terms {
 /// Largest message that RabbitMQ 4 takes by default, in bytes.
 pub const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// What a server says, later, that it did not deliver.
+/// What is lost without anybody who could be told at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// It refused an event.
     Event,
     /// Nobody was there any more to take an answer.
     Answer,
+    /// More requests waited here than may: the newest is gone.
+    Request,
 }
 
 /// What an event may carry beside its body, for those who count.

@@ -14,6 +14,7 @@
 //! - It cannot be made to shut its socket: what is left of a connection to a silent server is counted,
 //!   [`places`](super::places).
 //! - It panics over a line of more than 4 KiB that comes in two reads: its thread tells us when it ends.
+//! - It drops what is too much without a word to whoever asked: that is counted, and it is held back.
 //! - It checks neither subjects nor sizes: we do.
 //! - It loads the system's certificates even for plain links: it is given an empty list instead.
 
@@ -42,7 +43,7 @@ use self::incoming::Incoming;
 use self::opening::{Greeting, greet};
 use super::link::{EPOCH_HEADER, SEQ_HEADER, Use};
 use super::places::Places;
-use super::{BusError, Link, Mark, Reply, Topic};
+use super::{BusError, Link, Mark, Reply, Terms, Topic};
 use crate::config::BusServer;
 use crate::wire::subject::publishable;
 
@@ -83,32 +84,33 @@ impl NatsLink {
     /// Connects to `server`. What is left of a connection that is given up later has `places`.
     pub fn connect(
         server: &BusServer,
-        name: &str,
+        terms: &Terms,
         places: &Places,
     ) -> Result<Arc<dyn Link>, BusError> {
         let greeting =
             greet(server).map_err(|error| BusError::Unreachable(format!("{server}: {error}")))?;
-        let link =
-            NatsLink::open(server, &greeting, name, places).map_err(|error| BusError::Refused {
+        let link = NatsLink::open(server, &greeting, terms, places).map_err(|error| {
+            BusError::Refused {
                 server: server.to_string(),
                 why: error.to_string(),
-            })?;
+            }
+        })?;
         Ok(Arc::new(link))
     }
 
     fn open(
         server: &BusServer,
         greeting: &Greeting,
-        name: &str,
+        terms: &Terms,
         places: &Places,
     ) -> io::Result<NatsLink> {
-        let outgoing = Connection::open(server, greeting, name, places)?;
+        let outgoing = Connection::open(server, greeting, terms, places)?;
         let largest = outgoing
             .crates()
             .map_err(|_| io::ErrorKind::ConnectionReset)?
             .max_payload();
         Ok(NatsLink {
-            incoming: Incoming::new(server, name, places, &outgoing),
+            incoming: Incoming::new(server, terms, places, &outgoing),
             outgoing,
             server: server.to_string(),
             largest,

@@ -17,7 +17,7 @@ use crate::config::{BusKind, BusServer};
 /// given up has places; one on sockets of ours, which it cuts, leaves nothing.
 fn connect(server: &BusServer, terms: &Terms, places: &Places) -> Result<Arc<dyn Link>, BusError> {
     match server.bus {
-        BusKind::Nats => NatsLink::connect(server, &terms.name, places),
+        BusKind::Nats => NatsLink::connect(server, terms, places),
         BusKind::RabbitMq => RabbitLink::connect(server, terms),
     }
 }

@@ -53,7 +53,7 @@ fn tokens(text: &str) -> Result<(), String> {
 pub(super) fn account(text: &str) -> Result<String, String> {
     secret(text)?;
     if text.contains(':') {
-        return Err(format!("{text:?} contains a colon"));
+        return Err("it contains a colon; does a password follow?".to_owned());
     }
     Ok(text.to_owned())
 }

@@ -89,6 +89,8 @@ counters! {
     requests_redelivered,
     /// Requests dropped because they had waited where no proxy was.
     requests_stale,
+    /// Requests dropped unanswered because more came at once than could be refused (NATS).
+    requests_dropped,
     /// Requests that could not be read and brought no reply subject.
     requests_unanswerable,
     /// Answers that could not be published, or that nobody was there to take.

@@ -333,6 +333,7 @@ fn terms(config: &Config, counters: &Arc<Counters>) -> Terms {
         losses: Arc::new(move |loss| match loss {
             Loss::Event => counters.events_refused.add(),
             Loss::Answer => counters.answers_lost.add(),
+            Loss::Request => counters.requests_dropped.add(),
         }),
         largest: Arc::new(AtomicUsize::new(LARGEST_MESSAGE)),
     }

@@ -6,11 +6,9 @@ use super::fields::{Fields, lookup};
 use super::id;
 use super::key::Key;
 use super::kind::{Creates, Entity, Kind, Method, Need};
+use super::path::LONGEST_ID;
 use super::request::{BadRequest, Request, text};
 use super::subject::{LONGEST_DIALOG, publishable};
-
-/// Longest id accepted, in bytes: Asterisk takes request lines of 4 096, and bindings keep ids.
-const LONGEST_ID: usize = 1024;
 
 /// One REST call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,7 +80,8 @@ pub fn plan(request: &Request, kind: &'static Kind, application: &str) -> Result
         .then(|| fields.rest_call(Method::Get, kind.entity.path(), "", None))
         .transpose()?;
     let bindings = fields.bindings();
-    if bindings.iter().any(|(_, id)| id.len() > LONGEST_ID) {
+    let ids = bindings.iter().map(|(_, id)| id).chain(&created);
+    if ids.into_iter().any(|id| id.len() > LONGEST_ID) {
         return Err(BadRequest("bad request: an id is too long".into()));
     }
     let failure = fields.failure();

@@ -3,6 +3,9 @@
 
 use super::request::BadRequest;
 
+/// Longest id accepted, in bytes: Asterisk takes request lines of 4 096, and bindings keep ids.
+pub(super) const LONGEST_ID: usize = 1024;
+
 /// Builds the path of `template`; `fill` gives the segments of a placeholder, unencoded.
 pub(super) fn expand(
     template: &str,
@@ -33,8 +36,13 @@ fn placeholder(segment: &str) -> Option<&str> {
 }
 
 fn push_segment(path: &mut String, name: &str, segment: &str) -> Result<(), BadRequest> {
-    // Encoding does not help here: a dot segment means the same percent-encoded.
-    if segment.is_empty() || segment == "." || segment == ".." {
+    if segment.len() > LONGEST_ID {
+        return Err(BadRequest(format!("bad request: {name} is too long")));
+    }
+    // Encoding does not help here: a dot segment means the same percent-encoded, and for Asterisk a
+    // segment ends at NUL.
+    let ends = segment.contains('\0');
+    if ends || segment.is_empty() || segment == "." || segment == ".." {
         return Err(BadRequest(format!(
             "bad request: {name} '{segment}' cannot be part of a path"
         )));
@@ -119,6 +127,15 @@ mod tests {
         for id in ["", ".", ".."] {
             assert!(channel(id).is_err(), "{id:?}");
         }
+    }
+
+    #[test]
+    fn what_asterisk_would_take_for_another_id_is_refused() {
+        let long = "x".repeat(LONGEST_ID + 1);
+        for id in ["", ".", "..", "a\0b", "\0", &long] {
+            assert!(channel(id).is_err(), "{id:?}");
+        }
+        assert!(channel(&long[1..]).is_ok());
     }
 
     #[test]

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::opening::{Greeting, address, options};
-use crate::bus::BusError;
 use crate::bus::places::{Places, Remains};
+use crate::bus::{BusError, Terms};
 use crate::config::BusServer;
 
 /// How long a flush may take before the server counts as dead.
@@ -100,7 +100,7 @@ impl Connection {
     pub(super) fn open(
         server: &BusServer,
         greeting: &Greeting,
-        name: &str,
+        terms: &Terms,
         places: &Places,
     ) -> io::Result<Arc<Connection>> {
         let (alive, gone) = bounded(0);
@@ -121,7 +121,7 @@ impl Connection {
             progress: (Mutex::new(()), Condvar::new()),
             kick,
         });
-        let options = options(server, greeting.tls, name, &connection, &remains);
+        let options = options(server, greeting.tls, terms, &connection, &remains);
         let crates = options.connect(address(server, greeting.tls))?;
         if greeting.tls {
             *lock(&connection.echo) = Some(Echo::on(&crates)?);

@@ -9,9 +9,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::connection::{Connection, lock};
 use super::opening::greet;
-use crate::bus::BusError;
 use crate::bus::places::Places;
 use crate::bus::supervisor::ATTEMPT;
+use crate::bus::{BusError, Terms};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
@@ -26,7 +26,7 @@ const ALSO_LOST: Duration = Duration::from_millis(100);
 /// The incoming connection of a link.
 pub(super) struct Incoming {
     server: BusServer,
-    name: String,
+    terms: Terms,
     places: Places,
     /// What the link lives and dies with.
     outgoing: Arc<Connection>,
@@ -68,13 +68,16 @@ pub(super) enum Wanted {
 impl Incoming {
     pub(super) fn new(
         server: &BusServer,
-        name: &str,
+        terms: &Terms,
         places: &Places,
         outgoing: &Arc<Connection>,
     ) -> Arc<Incoming> {
         Arc::new(Incoming {
             server: server.clone(),
-            name: format!("{name} requests"),
+            terms: Terms {
+                name: format!("{} requests", terms.name),
+                ..terms.clone()
+            },
             places: places.clone(),
             outgoing: Arc::clone(outgoing),
             state: Mutex::new(State {
@@ -186,7 +189,7 @@ impl Incoming {
         let opened = greet(server)
             .map_err(|error| BusError::Unreachable(format!("{server}: {error}")))
             .and_then(|greeting| {
-                Connection::open(server, &greeting, &self.name, &self.places).map_err(|error| {
+                Connection::open(server, &greeting, &self.terms, &self.places).map_err(|error| {
                     BusError::Refused {
                         server: server.to_string(),
                         why: error.to_string(),

@@ -4,12 +4,14 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::connection::{Connection, RECONNECT, reads};
 use crate::bus::places::Remains;
+use crate::bus::{Loss, Terms};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
@@ -18,11 +20,16 @@ const GREETING: Duration = Duration::from_secs(2);
 /// Most that is read of what a server says, in bytes.
 const LONGEST_TALK: u64 = 64 * 1024;
 
+/// How the crate's words begin when more messages wait in a subscription than may: it drops the newest.
+const TOO_MANY: &str = "slow consumer";
+/// How long the crate's reading thread waits after that: long enough for a tenth of them to be taken.
+const BREATH: Duration = Duration::from_millis(10);
+
 /// The options of a connection that is let go as soon as it breaks.
 pub(super) fn options(
     server: &BusServer,
     tls: bool,
-    name: &str,
+    terms: &Terms,
     connection: &Arc<Connection>,
     remains: &Arc<Remains>,
 ) -> nats::Options {
@@ -32,12 +39,14 @@ pub(super) fn options(
         _ => nats::Options::new(),
     };
     let occasionally = Occasionally::new();
+    let too_many = Occasionally::new();
+    let losses = Arc::clone(&terms.losses);
     let broken = Arc::downgrade(connection);
     let connecting = Arc::downgrade(connection);
     let speaking = Arc::downgrade(connection);
     let remains = Arc::downgrade(remains);
     let options = options
-        .with_name(name)
+        .with_name(&terms.name)
         .max_reconnects(1)
         // A message for a connection that is broken must fail, not wait in the crate.
         .reconnect_buffer_size(0)
@@ -56,6 +65,17 @@ pub(super) fn options(
         // A refused permission comes with every message: said now and then. What a server says to our
         // last word is as it should be.
         .error_callback(move |error| {
+            if error.to_string().starts_with(TOO_MANY) {
+                losses(Loss::Request);
+                if too_many.now() {
+                    log::warn!(
+                        "bus: more requests come than can be refused; some are dropped unanswered"
+                    );
+                }
+                // Who has more to send than is read waits; and so the loss is small.
+                thread::sleep(BREATH);
+                return;
+            }
             let ended = speaking.upgrade().is_none_or(|it| it.has_ended());
             if !ended && occasionally.now() {
                 log::warn!("bus: {error}");
