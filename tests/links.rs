@@ -415,7 +415,7 @@ fn asterisk_absent_at_start_is_waited_for(on: BusKind) {
 }
 
 /// A create request, and what says that it was done.
-fn create() -> Value {
+pub(crate) fn create() -> Value {
     json!({"kind": "BridgeCreate", "key": {"kind": "bridge", "id": "b"},
         "bridge_create": {"type": "mixing"}})
 }

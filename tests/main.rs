@@ -10,6 +10,7 @@ mod announce;
 mod conformance;
 mod defects;
 mod events;
+mod faults;
 mod flood;
 mod garbage;
 mod hostile;

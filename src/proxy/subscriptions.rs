@@ -165,6 +165,8 @@ impl Subscriptions {
                     if let Err(why) = self.listen(inbox, desk) {
                         return why;
                     }
+                    // One waking may be for several orders.
+                    continue;
                 }
                 Ok(Order::Finish(given)) => {
                     desk.subjects.clear();
@@ -269,5 +271,77 @@ impl Desk {
         self.number = number;
         self.subjects = subjects;
         self.link = link.or(self.link.take());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bus::Outlet;
+    use crate::wire::subject::Subjects;
+    use crossbeam_channel::{bounded, unbounded};
+
+    /// An inbox that no message comes to, and that is lost when nobody can wake its reader.
+    struct Quiet;
+
+    impl Inbox for Quiet {
+        fn listen(&mut self, _: &[String], _: Option<&str>, _: Waiting) -> Result<u64, BusError> {
+            Ok(0)
+        }
+
+        fn next(&mut self, waker: &Receiver<()>) -> Next {
+            waker.recv().map_or(Next::Lost, |()| Next::Woken)
+        }
+
+        fn try_next(&mut self) -> Option<Delivery> {
+            None
+        }
+
+        fn is_leaving(&mut self) -> bool {
+            false
+        }
+
+        fn settle(&mut self) {}
+    }
+
+    #[test]
+    fn two_orders_may_come_with_one_waking() {
+        let (tell, told) = unbounded();
+        let (order, orders) = unbounded();
+        let (wake, waker) = bounded(1);
+        let counters: Arc<Counters> = Arc::default();
+        let listening = Subscriptions {
+            class: Class::Create,
+            standing: Arc::new(Standing::new("app", Subjects::new("ari.", "app"))),
+            queue: Arc::new(Queue::new(1, Duration::ZERO)),
+            answers: Answers::new(Outlet::default(), Arc::clone(&counters)),
+            counters,
+            announce: bounded(1).0,
+            stale: None,
+            orders,
+            waker,
+            tell,
+        };
+        let mut desk = Desk {
+            link: None,
+            number: 0,
+            subjects: Vec::new(),
+            takes: false,
+            took: None,
+            backoff: Backoff::new(),
+            refusal: None,
+        };
+        for number in 1..=2 {
+            order.send(Order::Listen(number, None, Vec::new())).unwrap();
+        }
+        wake.send(()).unwrap();
+        drop(wake);
+        listening.serve(&mut Quiet, &mut desk);
+        let listens = told.try_iter().filter_map(|event| match event {
+            Event::Listening(_, number) => Some(number),
+            _ => None,
+        });
+        // Once before any order.
+        assert_eq!(listens.collect::<Vec<u64>>(), [0, 1, 2]);
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod amqp;
 pub(crate) mod asterisk;
+pub(crate) mod asterisk_process;
 pub(crate) mod bus;
 pub(crate) mod cases;
 pub(crate) mod directory;
@@ -16,5 +17,7 @@ pub(crate) mod rabbitmq_client;
 pub(crate) mod relay;
 pub(crate) mod rig;
 pub(crate) mod server;
+pub(crate) mod statuses;
 pub(crate) mod wait;
 pub(crate) mod websocket;
+pub(crate) mod witness;

@@ -18,6 +18,7 @@ use super::wait::{SOON, wait_for};
 pub(crate) struct ProxyBuilder {
     environment: Vec<(String, OsString)>,
     arguments: Vec<OsString>,
+    within: Vec<String>,
     file: Option<(String, String)>,
     home_file: Option<(String, String)>,
     stdout: Stdio,
@@ -29,6 +30,7 @@ impl ProxyBuilder {
         ProxyBuilder {
             environment: Vec::new(),
             arguments: Vec::new(),
+            within: Vec::new(),
             file: None,
             home_file: None,
             stdout: Stdio::piped(),
@@ -65,6 +67,13 @@ impl ProxyBuilder {
         self
     }
 
+    /// Has this command start the process: the program and its arguments are added to it. It must
+    /// become the program, not have it as a child.
+    pub(crate) fn within(mut self, command: &[&str]) -> ProxyBuilder {
+        self.within = command.iter().map(|&word| word.to_owned()).collect();
+        self
+    }
+
     /// Writes a configuration file of this name and passes it with `--config`.
     pub(crate) fn file(mut self, name: &str, text: &str) -> ProxyBuilder {
         self.file = Some((name.to_owned(), text.to_owned()));
@@ -86,8 +95,11 @@ impl ProxyBuilder {
     /// Starts the process; it may not be ready yet, or ever.
     pub(crate) fn spawn(self) -> ProxyProcess {
         let directory = TemporaryDirectory::new();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_ari-proxy"));
+        let mut words = self.within;
+        words.push(env!("CARGO_BIN_EXE_ari-proxy").to_owned());
+        let mut command = Command::new(words.remove(0));
         command
+            .args(words)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &directory.path)

@@ -3,6 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::bounded;
 
 use super::ports::free_port;
 use super::server::lock;
@@ -15,6 +18,8 @@ pub(crate) struct Relay {
 
 struct Shared {
     target: u16,
+    /// How long all that passes takes, each way.
+    delay: Duration,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -24,6 +29,8 @@ struct State {
     stalled: bool,
     refusing: bool,
     closed: bool,
+    /// How many bytes more may pass to those who connected, if that is bounded.
+    left: Option<usize>,
     connections: Vec<Connection>,
     accepted: usize,
 }
@@ -54,10 +61,16 @@ impl Connection {
 impl Relay {
     /// Starts one to the loopback port `target`.
     pub(crate) fn start(target: u16) -> Relay {
+        Relay::slow(target, Duration::ZERO)
+    }
+
+    /// Starts one to the loopback port `target` that is `delay` away from both ends.
+    pub(crate) fn slow(target: u16, delay: Duration) -> Relay {
         let port = free_port();
         let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
         let shared = Arc::new(Shared {
             target,
+            delay,
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -120,9 +133,12 @@ impl Relay {
 
     /// Ends every connection.
     pub(crate) fn cut(&self) {
-        for connection in lock(&self.shared.state).connections.drain(..) {
-            connection.cut();
-        }
+        self.shared.cut();
+    }
+
+    /// Ends every connection when so many bytes more have passed to those who connected.
+    pub(crate) fn cut_after(&self, bytes: usize) {
+        self.state().left = Some(bytes);
     }
 
     /// Ends every connection and every one that comes, until [`Relay::resume`].
@@ -193,26 +209,93 @@ fn relay(near: &TcpStream, number: usize, shared: &Arc<Shared>) {
     let _ = near.set_nodelay(true);
     let _ = far.set_nodelay(true);
     std::thread::scope(|scope| {
-        scope.spawn(|| copy(near, &far, number, shared));
-        copy(&far, near, number, shared);
+        scope.spawn(|| {
+            copy(
+                near,
+                &far,
+                Way {
+                    number,
+                    back: false,
+                },
+                shared,
+            )
+        });
+        copy(&far, near, Way { number, back: true }, shared);
     });
 }
 
-fn copy(mut from: &TcpStream, mut to: &TcpStream, number: usize, shared: &Shared) {
-    let mut buffer = vec![0; 64 * 1024];
-    while let Ok(count @ 1..) = from.read(&mut buffer) {
-        shared.pass(number);
-        if to.write_all(&buffer[..count]).is_err() {
-            break;
+/// One of the two ways of a connection.
+#[derive(Clone, Copy)]
+struct Way {
+    number: usize,
+    /// Whether it leads to who connected.
+    back: bool,
+}
+
+fn copy(mut from: &TcpStream, to: &TcpStream, way: Way, shared: &Shared) {
+    std::thread::scope(|scope| {
+        let (late, due) = bounded::<(Instant, Vec<u8>)>(1024);
+        if !shared.delay.is_zero() {
+            scope.spawn(move || {
+                for (when, bytes) in due {
+                    std::thread::sleep(when.saturating_duration_since(Instant::now()));
+                    if !shared.write(to, &bytes, way) {
+                        let _ = to.shutdown(Shutdown::Both);
+                    }
+                }
+            });
         }
-    }
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(count @ 1..) = from.read(&mut buffer) {
+            let bytes = &buffer[..count];
+            let passed = match shared.delay.is_zero() {
+                true => shared.write(to, bytes, way),
+                false => late
+                    .send((Instant::now() + shared.delay, bytes.to_vec()))
+                    .is_ok(),
+            };
+            if !passed {
+                break;
+            }
+        }
+    });
     // The end of a connection is not passed on either.
-    shared.pass(number);
+    shared.pass(way.number);
     let _ = from.shutdown(Shutdown::Both);
     let _ = to.shutdown(Shutdown::Both);
 }
 
 impl Shared {
+    fn cut(&self) {
+        for connection in lock(&self.state).connections.drain(..) {
+            connection.cut();
+        }
+    }
+
+    /// Writes bytes, or those that may still pass; whether there may be more.
+    fn write(&self, mut to: &TcpStream, bytes: &[u8], way: Way) -> bool {
+        self.pass(way.number);
+        let mut state = lock(&self.state);
+        let left = state.left.as_mut().filter(|_| way.back);
+        let count = left
+            .as_ref()
+            .map_or(bytes.len(), |left| bytes.len().min(**left));
+        let mut ends = false;
+        if let Some(left) = left {
+            *left -= count;
+            ends = *left == 0;
+        }
+        if ends {
+            state.left = None;
+        }
+        drop(state);
+        let written = to.write_all(&bytes[..count]).is_ok();
+        if ends {
+            self.cut();
+        }
+        written && !ends
+    }
+
     /// Waits while the relay is stalled, or the connection of this number.
     fn pass(&self, number: usize) {
         let mut state = lock(&self.state);

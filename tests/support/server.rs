@@ -1,6 +1,9 @@
 //! A small HTTP/1.1 and websocket server that speaks like Asterisk's REST interface: keep-alive,
 //! Basic authorization, events to websockets by application. A thread per connection.
 
+#[path = "newest.rs"]
+mod newest;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
