@@ -24,6 +24,8 @@ fn connect(server: &BusServer, terms: &Terms, places: &Places) -> Result<Arc<dyn
 
 /// How long an attempt to connect to one server may take before it is given up.
 pub(super) const ATTEMPT: Duration = Duration::from_secs(5);
+/// The same with RabbitMQ, where it takes some thirty round trips; each step has its own deadline.
+const MANY_STEPS: Duration = Duration::from_secs(20);
 /// A link that is lost sooner was none: the waits go on growing.
 const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
@@ -135,6 +137,10 @@ impl<'a> Attempts<'a> {
     fn connect(&self, server: &BusServer, stop: &Receiver<()>) -> Option<Outcome> {
         let (outcome, result) = bounded(1);
         let hangs = BusError::Hangs(server.to_string());
+        let limit = match server.bus {
+            BusKind::Nats => ATTEMPT,
+            BusKind::RabbitMq => MANY_STEPS,
+        };
         let (server, terms, places) = (server.clone(), self.terms.clone(), self.places.clone());
         let begun = self.places.attempt(move || {
             let link = connect(&server, &terms, &places);
@@ -151,7 +157,7 @@ impl<'a> Attempts<'a> {
         crossbeam_channel::select! {
             recv(stop) -> _ => None,
             recv(result) -> link => Some(link.unwrap_or(Err(hangs))),
-            default(ATTEMPT) => Some(Err(hangs)),
+            default(limit) => Some(Err(hangs)),
         }
     }
 }

@@ -22,7 +22,7 @@ const CONNECT: Duration = Duration::from_secs(3);
 /// silent for three seconds before it hangs up.
 const OPEN: Duration = Duration::from_secs(4);
 /// Seconds between heartbeats. A peer that is silent for two of them is dead.
-pub(super) const HEARTBEAT: u16 = 5;
+pub(super) const HEARTBEAT: u16 = 4;
 /// Frames that may wait for the crate's thread, per channel: a message is three.
 const FRAMES: usize = 192;
 /// Bytes that may wait for the socket before the crate takes no more. The windows of the link are

@@ -15,7 +15,7 @@ mod frames;
 mod reply;
 
 mod opening {
-    pub(super) const HEARTBEAT: u16 = 5;
+    pub(super) const HEARTBEAT: u16 = 4;
 }
 
 mod bus {
