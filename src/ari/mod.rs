@@ -6,7 +6,7 @@
 //! | `addresses` | the addresses of Asterisk's host, remembered |
 //! | [`credentials`] | user and password as an Authorization header |
 //! | [`error`] | what goes wrong between us and Asterisk |
-//! | `reason` | the reason phrase of a response, which ureq drops |
+//! | `transport` | what ureq does not tell of a call: reason phrases, stale connections |
 //! | [`rest`] | the REST client of the workers |
 //! | `socket` | TCP or TLS to the websocket's host, with deadlines |
 //! | [`websocket`] | the websocket of one application |
@@ -14,9 +14,9 @@
 mod addresses;
 pub mod credentials;
 pub mod error;
-mod reason;
 pub mod rest;
 mod socket;
+mod transport;
 pub mod websocket;
 
 pub use credentials::Credentials;

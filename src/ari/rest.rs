@@ -11,7 +11,7 @@ use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, Timeout};
 
 use super::addresses::Addresses;
-use super::reason::{self, ReasonConnector};
+use super::transport::{self, Observer};
 use super::{AriError, Credentials};
 use crate::trust;
 use crate::wire::call::RestCall;
@@ -80,7 +80,7 @@ impl Rest {
                     .build(),
             );
         }
-        let connector = DefaultConnector::new().chain(ReasonConnector);
+        let connector = DefaultConnector::new().chain(Observer);
         Rest {
             agent: Agent::with_parts(config.build(), connector, Addresses::default()),
             base: base.trim_end_matches('/').to_owned(),
@@ -94,10 +94,10 @@ impl Rest {
     /// served before and ended without a byte of an answer: Asterisk closed it while the call was on
     /// its way.
     pub fn call(&self, call: &RestCall) -> Result<Vec<u8>, AriError> {
-        reason::begin();
+        transport::begin();
         let answer = match self.send(call, IDLE)? {
             Err(ureq::Error::Io(error))
-                if call.method == Method::Get && is_end(&error) && reason::is_unheard() =>
+                if call.method == Method::Get && is_end(&error) && transport::is_unheard() =>
             {
                 // Others may be as old: on a new one.
                 self.send(call, Duration::ZERO)?
@@ -106,7 +106,7 @@ impl Rest {
         };
         let mut answer = answer.map_err(|error| failed(&error))?;
         let status = answer.status().as_u16();
-        let reason = reason::last();
+        let reason = transport::last();
         let body = answer
             .body_mut()
             .with_config()
@@ -183,7 +183,11 @@ impl Rest {
             #[serde(default)]
             status: Status,
         }
-        let answer: Answer = self.ask("/asterisk/info".into())?;
+        let target = "/asterisk/info";
+        let answer: Answer = self.ask(target.into()).map_err(|error| AriError::Info {
+            url: format!("{}{target}", self.base),
+            error: Box::new(error),
+        })?;
         Ok(Info {
             entity_id: answer.system.entity_id,
             startup_time: answer.status.startup_time,
@@ -217,13 +221,8 @@ impl Rest {
             target,
             body: None,
         };
-        let told = |error| AriError::Info {
-            url: format!("{}{}", self.base, call.target),
-            error: Box::new(error),
-        };
-        let body = self.call(&call).map_err(told)?;
-        serde_json::from_slice(&body)
-            .map_err(|error| told(AriError::Call(format!("the answer is unreadable: {error}"))))
+        serde_json::from_slice(&self.call(&call)?)
+            .map_err(|error| AriError::Call(format!("the answer is unreadable: {error}")))
     }
 }
 

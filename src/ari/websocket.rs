@@ -85,6 +85,11 @@ impl Websocket {
         })
     }
 
+    /// Begins to count silence: reading begins now.
+    pub fn begin(&mut self) {
+        self.heard = Instant::now();
+    }
+
     /// What ends the websocket from another thread.
     pub fn cutter(&self) -> Result<Cutter, AriError> {
         Cutter::of(self.socket.get_ref()).map_err(|error| AriError::Broken(error.to_string()))

@@ -37,6 +37,8 @@ pub const LARGEST_MESSAGE: usize = 16 * 1024 * 1024;
 pub enum Loss {
     /// It refused an event.
     Event,
+    /// It refused an event for a dialog.
+    Dialog,
     /// Nobody was there any more to take an answer.
     Answer,
     /// More requests waited here than may: the newest is gone.
@@ -57,12 +59,14 @@ pub const EPOCH_HEADER: &str = "Ari-Epoch";
 /// The header with [`Mark::seq`].
 pub const SEQ_HEADER: &str = "Ari-Seq";
 
-/// What a message is about. On RabbitMQ each but one has an exchange of its own.
+/// What a message is about. On RabbitMQ the first three share an exchange, the others have one each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
-    /// Events, of dialogs too.
+    /// Events.
     Event,
-    /// Statuses, which go among the events, by the same exchange.
+    /// Events, for a dialog.
+    Dialog,
+    /// Statuses, which go among the events.
     Status,
     /// Requests.
     Request,
@@ -124,8 +128,8 @@ pub enum Next {
     Delivery(Delivery),
     /// The waker was used: there is something else to do.
     Woken,
-    /// The server ended the subscriptions, but not the link; its words.
-    Ended(String),
+    /// The subscriptions have ended, but not the link; why.
+    Ended(BusError),
     /// The link is lost, nothing more will come.
     Lost,
 }
@@ -171,7 +175,7 @@ pub type Use<'a> = &'a mut dyn FnMut(&mut dyn Inbox);
 pub trait Link: Send + Sync + fmt::Display {
     /// Hands an event or announcement over. It is on its way after the next [`Link::flush`]. Waits,
     /// within bounds, when the server is slower than we are; [`BusError::Busy`] says to come again
-    /// after [`Link::wait`]. Events and statuses get numbers on buses that tell what they have taken.
+    /// after [`Link::wait`]. What has to be published again if it was not taken gets a number.
     fn publish(
         &self,
         topic: Topic,
@@ -180,13 +184,14 @@ pub trait Link: Send + Sync + fmt::Display {
         body: &[u8],
     ) -> Result<Option<u64>, BusError>;
 
-    /// Up to which number the server has taken events.
+    /// Up to which number the server has taken messages.
     fn taken(&self) -> u64;
 
     /// Whether events that were handed over may be lost with the link, and nothing tells which.
     fn is_uncertain(&self) -> bool;
 
-    /// When the server was last heard of, where events have numbers.
+    /// When the server was last heard of, where that is known: what it had taken shortly before, it may
+    /// not have delivered.
     fn heard(&self) -> Instant;
 
     /// Hands an answer over, as [`Link::publish`] does.

@@ -45,6 +45,7 @@ use super::link::{EPOCH_HEADER, SEQ_HEADER, Use};
 use super::places::Places;
 use super::{BusError, Link, Mark, Reply, Terms, Topic};
 use crate::config::BusServer;
+use crate::logging::Occasionally;
 use crate::wire::subject::publishable;
 
 /// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
@@ -73,6 +74,8 @@ pub struct NatsLink {
     largest: usize,
     /// Whether the server takes headers.
     headers: bool,
+    /// When to say that it does not.
+    headless: Occasionally,
     /// How many bytes the server has taken when it has the last event.
     event: AtomicU64,
     window: u64,
@@ -115,6 +118,7 @@ impl NatsLink {
             server: server.to_string(),
             largest,
             headers: greeting.headers,
+            headless: Occasionally::new(),
             event: AtomicU64::new(0),
             window: if greeting.tls { TLS_WINDOW } else { WINDOW },
             held_by_sockets: match greeting.loopback {
@@ -205,18 +209,21 @@ impl Link for NatsLink {
         mark: Option<&Mark>,
         body: &[u8],
     ) -> Result<Option<u64>, BusError> {
+        if mark.is_some() && !self.headers && self.headless.now() {
+            log::warn!("bus: {self} takes no headers: events.headers has no effect");
+        }
         let headers = mark.filter(|_| self.headers).map(headers);
         self.hand_over(subject, headers.as_ref(), body)?;
+        let handed = self.outgoing.all_handed();
         if topic == Topic::Event {
-            self.event
-                .store(self.outgoing.all_handed(), Ordering::Release);
+            self.event.store(handed, Ordering::Release);
         }
-        Ok(None)
+        // An event is not published twice; a status may be, and must not be lost.
+        Ok((topic == Topic::Status).then_some(handed))
     }
 
     fn taken(&self) -> u64 {
-        // It has no numbers.
-        0
+        self.outgoing.all_taken()
     }
 
     fn is_uncertain(&self) -> bool {

@@ -203,7 +203,12 @@ impl Link for RabbitLink {
         if self.is_lost() {
             return Err(BusError::Lost);
         }
-        let number = self.shared.ledger.hand_over(body.len(), WINDOW);
+        let loss = match topic {
+            Topic::Event => Some(Loss::Event),
+            Topic::Dialog => Some(Loss::Dialog),
+            _ => None,
+        };
+        let number = self.shared.ledger.hand_over(body.len(), loss, WINDOW);
         let number = number.ok_or(BusError::Busy)?;
         if let Err(error) = channel.basic_publish(exchange(topic), publish) {
             drop(channel);
@@ -214,7 +219,7 @@ impl Link for RabbitLink {
             self.shared.lose();
             return Err(BusError::Lost);
         }
-        Ok(matches!(topic, Topic::Event | Topic::Status).then_some(number))
+        Ok((topic != Topic::Announce).then_some(number))
     }
 
     fn taken(&self) -> u64 {
@@ -400,14 +405,14 @@ impl Shared {
     /// Listens to what the broker tells until one of the connections has ended, and says why.
     fn listen(&self, told: &Told, losses: &dyn Fn(Loss)) {
         let refusals = Occasionally::new();
-        let note = |confirm| {
-            let (Confirm::Ack(what) | Confirm::Nack(what)) = confirm;
-            let count = self.ledger.take(what.delivery_tag, what.multiple);
-            if matches!(confirm, Confirm::Nack(_)) {
+        let note = |confirm| match confirm {
+            Confirm::Ack(what) => self.ledger.take(what.delivery_tag, what.multiple),
+            Confirm::Nack(what) => {
                 if refusals.now() {
                     log::warn!("bus: the broker refuses events: is a queue full?");
                 }
-                (0..count).for_each(|_| losses(Loss::Event));
+                let lost = self.ledger.refuse(what.delivery_tag, what.multiple);
+                lost.into_iter().for_each(losses);
             }
         };
         let ended = loop {

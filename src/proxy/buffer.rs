@@ -17,6 +17,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use super::counters::Counters;
 use super::standing::{Change, Origin};
 use crate::ari::websocket::Frame;
+use crate::wire::status::Members;
 
 /// How long a full buffer looks how fast the publisher is.
 const LOOK: Duration = Duration::from_millis(10);
@@ -49,7 +50,7 @@ pub enum Item {
 }
 
 /// The buffer. The channel itself has no bound, as one with a bound would take its memory at once;
-/// the bound is kept by [`Buffer::push`].
+/// the bound is kept by whoever puts something in.
 #[derive(Debug)]
 pub struct Buffer {
     sender: Sender<Item>,
@@ -60,6 +61,8 @@ pub struct Buffer {
     /// The last change that had to go: it holds, even if it is not told among the events.
     overdue: Mutex<Option<Box<Change>>>,
     is_overdue: AtomicBool,
+    /// How many changes there have been.
+    changes: Mutex<u64>,
     most: usize,
     most_bytes: usize,
     counters: Arc<Counters>,
@@ -76,6 +79,7 @@ impl Buffer {
             taken: AtomicU64::new(0),
             overdue: Mutex::new(None),
             is_overdue: AtomicBool::new(false),
+            changes: Mutex::new(0),
             most,
             most_bytes,
             counters: Arc::clone(counters),
@@ -85,7 +89,6 @@ impl Buffer {
     /// Puts an event in; whether old ones had to go for it. `pace` is what the one thread that
     /// does this remembers of the publisher's speed.
     pub fn push(&self, event: Event, pace: &mut Pace) -> bool {
-        self.bytes.fetch_add(event.frame.len(), Ordering::AcqRel);
         let mut dropped = false;
         self.send(Item::Event(event));
         while self.is_over() {
@@ -101,17 +104,23 @@ impl Buffer {
     }
 
     /// Puts a change in.
-    pub fn change(&self, change: Change) {
-        self.put(Item::Change(Box::new(change)));
+    pub fn change(&self, mut change: Change) {
+        // Held while it is sent: they are in the order of their numbers.
+        let mut changes = lock(&self.changes);
+        *changes += 1;
+        change.number = *changes;
+        self.send(Item::Change(Box::new(change)));
+        drop(changes);
+        self.make_room();
     }
 
     /// Has the status told once more.
     pub fn repeat(&self) {
-        self.put(Item::Repeat);
+        self.send(Item::Repeat);
+        self.make_room();
     }
 
-    fn put(&self, item: Item) {
-        self.send(item);
+    fn make_room(&self) {
         while self.is_over()
             && let Ok(oldest) = self.receiver.try_recv()
         {
@@ -120,20 +129,27 @@ impl Buffer {
     }
 
     fn send(&self, item: Item) {
+        self.bytes.fetch_add(item.size(), Ordering::AcqRel);
         // The buffer holds both ends: sending cannot fail.
         let _ = self.sender.send(item);
     }
 
     /// Does without an item; whether it is an event.
     fn drop(&self, item: Item) -> bool {
+        self.bytes.fetch_sub(item.size(), Ordering::AcqRel);
         match item {
-            Item::Event(oldest) => {
-                self.bytes.fetch_sub(oldest.frame.len(), Ordering::AcqRel);
+            Item::Event(_) => {
                 self.counters.events_dropped_full.add();
                 true
             }
             Item::Change(change) => {
-                *self.lock() = Some(change);
+                let mut overdue = lock(&self.overdue);
+                if overdue
+                    .as_ref()
+                    .is_none_or(|other| other.number < change.number)
+                {
+                    *overdue = Some(change);
+                }
                 self.is_overdue.store(true, Ordering::Release);
                 false
             }
@@ -146,13 +162,9 @@ impl Buffer {
         if !self.is_overdue.load(Ordering::Acquire) {
             return None;
         }
-        let mut overdue = self.lock();
+        let mut overdue = lock(&self.overdue);
         self.is_overdue.store(false, Ordering::Release);
         overdue.take()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Box<Change>>> {
-        self.overdue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn is_over(&self) -> bool {
@@ -164,11 +176,27 @@ impl Buffer {
         &self.receiver
     }
 
-    /// `event` was taken out.
-    pub fn taken(&self, event: &Event) {
+    /// An item was taken out.
+    pub fn taken(&self, item: &Item) {
         self.taken.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_sub(event.frame.len(), Ordering::AcqRel);
+        self.bytes.fetch_sub(item.size(), Ordering::AcqRel);
     }
+}
+
+impl Item {
+    /// Its size in bytes, as far as it can be large.
+    fn size(&self) -> usize {
+        match self {
+            Item::Event(event) => event.frame.len(),
+            Item::Change(change) => change.members.as_ref().map_or(0, Members::size),
+            Item::Repeat => 0,
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is guarded is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What ingest remembers of the publisher's speed.
@@ -257,7 +285,7 @@ mod tests {
         assert_eq!(buffer.counters.events_dropped_full.get(), 2);
         let first = first(&buffer);
         assert_eq!(&first.frame[..], b"123456");
-        buffer.taken(&first);
+        buffer.taken(&Item::Event(first));
         assert!(!buffer.push(event(b"1234567890"), &mut pace));
     }
 

@@ -49,10 +49,13 @@ impl Ingest {
         let mut backoff = Backoff::new();
         let mut last_error = String::new();
         let mut startup_time = String::new();
+        // Whether the application was another's, and is not connected again since.
+        let mut taking_back = false;
         while !self.stopped(Duration::ZERO) {
             let wait = match self.connect(&mut startup_time) {
                 Ok((websocket, origin)) => {
                     last_error.clear();
+                    taking_back = false;
                     backoff.reset();
                     self.counters.asterisk_connections.add();
                     self.tell(AsteriskChange::Up);
@@ -69,10 +72,7 @@ impl Ingest {
                         _ if self.stopped(Duration::ZERO) => {}
                         Some(error) => {
                             log::warn!("Asterisk {}: {error}; connecting again", origin.asterisk);
-                            // It may go by another id since the websocket was opened.
-                            let origin = self.standing.origin().unwrap_or(origin);
-                            let down = Change::new(State::Down, &origin, error.to_string());
-                            self.buffer.change(down);
+                            self.change(State::Down, &error.to_string());
                         }
                         None => log::info!(
                             "Asterisk {}: taking the application {} back",
@@ -83,15 +83,21 @@ impl Ingest {
                     match replaced {
                         // What is left of the pause: two proxies must not take the application
                         // from each other in a loop.
-                        Some(until) => until.saturating_duration_since(Instant::now()),
+                        Some(until) => {
+                            taking_back = true;
+                            until.saturating_duration_since(Instant::now())
+                        }
                         None => backoff.wait(),
                     }
                 }
                 Err(error) => {
                     // It holds the socket open.
                     *self.lock_cutter() = None;
-                    // One line per change of what is wrong, not one per attempt.
                     let error = error.to_string();
+                    if std::mem::take(&mut taking_back) {
+                        self.change(State::Down, &error);
+                    }
+                    // One line per change of what is wrong, not one per attempt.
                     if error != last_error {
                         log::warn!("Asterisk: {error}");
                         last_error = error;
@@ -156,11 +162,12 @@ impl Ingest {
     fn read(
         &self,
         mut websocket: Websocket,
-        origin: &Arc<Origin>,
+        origin: &Origin,
     ) -> (Option<AriError>, Option<Instant>) {
         let full = Occasionally::new();
         let mut pace = Pace::default();
         let mut replaced = None;
+        websocket.begin();
         loop {
             match websocket.read() {
                 Ok(Some(frame)) => {
@@ -205,11 +212,12 @@ impl Ingest {
     }
 
     /// The application was taken over: as good as down, and said as what it is.
-    fn replaced(&self, origin: &Arc<Origin>) {
+    fn replaced(&self, origin: &Origin) {
         self.standing.set_up(false);
-        let reason = "another client took the application over (ApplicationReplaced)";
-        self.buffer
-            .change(Change::new(State::Replaced, origin, reason));
+        self.change(
+            State::Replaced,
+            "another client took the application over (ApplicationReplaced)",
+        );
         self.tell(AsteriskChange::Replaced);
         let then = match self.ari.on_replaced {
             OnReplaced::Exit => "exiting, as ari.on_replaced says".to_owned(),
@@ -223,6 +231,14 @@ impl Ingest {
             origin.asterisk,
             self.ari.application
         );
+    }
+
+    /// Has the status told, with the id of the moment: it may be another than when the websocket was
+    /// opened.
+    fn change(&self, state: State, reason: &str) {
+        if let Some(origin) = self.standing.origin() {
+            self.buffer.change(Change::new(state, &origin, reason));
+        }
     }
 
     fn tell(&self, change: AsteriskChange) {

@@ -6,7 +6,7 @@
 //! | [`ingest`] | `ingest` | the websocket of Asterisk |
 //! | [`buffer`] | | events between ingest and publisher |
 //! | [`publisher`] | `publisher` | events to the bus |
-//! | [`desk`] | | what the publisher is at |
+//! | [`outbox`] | | the link of the publisher, and what comes before the next event |
 //! | [`outgoing`] | | an event that is being published |
 //! | [`report`] | | what the status subject is told |
 //! | [`subscriptions`] | `sub-get`, `sub-data`, `sub-command`, `sub-create`, `sub-ping` | requests from the bus |
@@ -26,9 +26,9 @@ pub mod answers;
 pub mod buffer;
 pub mod conductor;
 pub mod counters;
-pub mod desk;
 pub mod dialogs;
 pub mod ingest;
+pub mod outbox;
 pub mod outgoing;
 pub mod publisher;
 pub mod queue;
@@ -77,7 +77,7 @@ mod ending {
     /// Publishing the events that wait.
     pub(super) const EVENTS: Duration = Duration::from_millis(3900);
     /// Waiting until the bus has taken everything.
-    pub(super) const SETTLE: Duration = Duration::from_millis(4500);
+    pub(super) const SETTLE: Duration = Duration::from_millis(4200);
 }
 
 /// How many requests more than workers and queue hold a bus may have given out.
@@ -332,6 +332,7 @@ fn terms(config: &Config, counters: &Arc<Counters>) -> Terms {
         window: u16::try_from(window).unwrap_or(u16::MAX),
         losses: Arc::new(move |loss| match loss {
             Loss::Event => counters.events_refused.add(),
+            Loss::Dialog => counters.dialog_events_lost.add(),
             Loss::Answer => counters.answers_lost.add(),
             Loss::Request => counters.requests_dropped.add(),
         }),

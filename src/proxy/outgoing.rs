@@ -14,6 +14,8 @@ pub struct Outgoing {
     pub event: Event,
     /// Whether it is published on the event subject.
     pub published: bool,
+    /// Its number, once it has one: the bus may have refused it.
+    pub seq: Option<u64>,
     /// What is left to publish for dialogs, last first.
     pub dialogs: Vec<Arc<str>>,
     ended: Option<(Entity, String)>,
@@ -25,6 +27,7 @@ impl Outgoing {
         Outgoing {
             event,
             published: false,
+            seq: None,
             dialogs: Vec::new(),
             ended: None,
         }

@@ -12,13 +12,12 @@ use crossbeam_channel::{Receiver, Sender, at, never, select};
 use super::buffer::{Buffer, Item};
 use super::conductor;
 use super::counters::Counters;
-use super::desk::Desk;
 use super::dialogs::Dialogs;
+use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::report::Report;
-use super::sent::Purpose;
 use super::standing::Standing;
-use crate::bus::{BusError, Link, Mark};
+use crate::bus::{BusError, Link, Mark, Topic};
 use crate::wire::event::with_dialog;
 
 /// How many events are handed over before the link is told to send.
@@ -64,51 +63,54 @@ pub struct Publisher {
 impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut desk = Desk::new(Report::new(&self.standing, &self.counters));
+        let mut outbox = Outbox::new(Report::new(&self.standing, &self.counters));
         let (nothing, no_clock) = (never(), never());
         loop {
-            let published = self.publish_waiting(&mut desk);
-            self.held.store(desk.held(), Ordering::Relaxed);
+            let published = self.publish_waiting(&mut outbox);
+            self.held.store(outbox.held(), Ordering::Relaxed);
             match published {
                 Err(BusError::Busy) => {
-                    if let Some(link) = &desk.link {
+                    if let Some(link) = &outbox.link {
                         link.wait(PATIENCE);
                     }
                 }
-                Err(_) => desk.usable = false,
+                Err(_) => outbox.usable = false,
                 Ok(()) => {}
             }
-            let waiting = desk.held() > 0 || !self.buffer.receiver().is_empty();
-            if desk.usable
+            let waiting = outbox.held() > 0 || !self.buffer.receiver().is_empty();
+            if outbox.usable
                 && !waiting
-                && let Some(reason) = desk.finish.take()
+                && let Some(reason) = outbox.finish.take()
             {
-                let last = desk.report.stopping(reason);
-                desk.statuses.extend(last);
+                let last = outbox.report.stopping(reason);
+                outbox.statuses.extend(last);
                 continue;
             }
-            if desk.finishing && !(desk.usable && waiting) {
+            if outbox.finishing && !(outbox.usable && waiting) {
                 return;
             }
-            if desk.usable && desk.held() > 0 {
+            if outbox.usable && outbox.held() > 0 {
                 if let Ok(order) = self.orders.try_recv() {
-                    self.carry_out(order, &mut desk);
+                    self.carry_out(order, &mut outbox);
                 }
                 continue;
             }
-            let gap = desk.report.due().filter(|_| desk.usable).map(at);
-            let (events, clock) = match desk.usable {
+            let gap = outbox.report.due().filter(|_| outbox.usable).map(at);
+            let (events, clock) = match outbox.usable {
                 true => (self.buffer.receiver(), gap.as_ref().unwrap_or(&no_clock)),
                 false => (&nothing, &no_clock),
             };
             select! {
                 recv(self.orders) -> order => {
                     let order = order.unwrap_or(Order::Finish("the proxy ends"));
-                    self.carry_out(order, &mut desk);
+                    self.carry_out(order, &mut outbox);
                 }
                 recv(events) -> item => {
                     if let Ok(item) = item {
-                        self.take(item, &mut desk);
+                        if let Some(change) = self.buffer.overdue() {
+                            outbox.tell_change(change);
+                        }
+                        self.take(item, &mut outbox);
                     }
                 }
                 recv(clock) -> _ => {}
@@ -116,106 +118,103 @@ impl Publisher {
         }
     }
 
-    fn carry_out(&self, order: Order, desk: &mut Desk) {
+    fn carry_out(&self, order: Order, outbox: &mut Outbox) {
         match order {
             Order::Link(number, link, away) => {
-                desk.replace_link(link, away);
-                desk.backlog = Some((number, self.buffer.receiver().len()));
+                outbox.replace_link(link, away);
+                outbox.backlog = Some((number, self.buffer.receiver().len()));
             }
             Order::Finish(reason) => {
-                desk.finish = Some(reason);
-                desk.finishing = true;
+                outbox.finish = Some(reason);
+                outbox.finishing = true;
             }
         }
     }
 
     /// Publishes what waits, a round of it, so that orders are looked at now and then.
-    fn publish_waiting(&self, desk: &mut Desk) -> Result<(), BusError> {
-        let Some(link) = desk.link.clone().filter(|_| desk.usable) else {
+    fn publish_waiting(&self, outbox: &mut Outbox) -> Result<(), BusError> {
+        let Some(link) = outbox.link.clone().filter(|_| outbox.usable) else {
             return Ok(());
         };
-        let published = self.publish_round(&*link, desk);
-        desk.flush(&*link);
-        if let Some((number, 0)) = desk.backlog
-            && desk.held() == 0
+        let published = self.publish_round(&*link, outbox);
+        outbox.flush(&*link);
+        if let Some((number, 0)) = outbox.backlog
+            && outbox.held() == 0
         {
-            desk.backlog = None;
+            outbox.backlog = None;
+            outbox.report.caught_up();
             let _ = self.tell.send(conductor::Event::BacklogSent(number));
             if !self.standing.is_up() {
                 // There will be no announcement to tell it with.
-                let status = desk.report.again();
-                desk.statuses.extend(status);
+                let status = outbox.report.again();
+                outbox.statuses.extend(status);
             }
         }
         published
     }
 
-    fn publish_round(&self, link: &dyn Link, desk: &mut Desk) -> Result<(), BusError> {
+    fn publish_round(&self, link: &dyn Link, outbox: &mut Outbox) -> Result<(), BusError> {
         for count in 1..=ROUND {
-            if !self.publish_next(link, desk)? {
+            if !self.publish_next(link, outbox)? {
                 break;
             }
             if count % BATCH == 0 {
-                desk.flush(link);
+                outbox.flush(link);
             }
         }
         Ok(())
     }
 
     /// Publishes one message or event; whether there was one.
-    fn publish_next(&self, link: &dyn Link, desk: &mut Desk) -> Result<bool, BusError> {
-        if desk.publish_again(link, &self.counters, self.longest)?
-            || desk.publish_status(link, &self.counters)?
+    fn publish_next(&self, link: &dyn Link, outbox: &mut Outbox) -> Result<bool, BusError> {
+        if outbox.publish_again(link, &self.counters, self.longest)?
+            || outbox.publish_status(link, &self.counters)?
         {
             return Ok(true);
         }
-        if desk.outgoing.is_none() {
-            self.take_next(desk);
+        if outbox.outgoing.is_none() {
+            self.take_next(outbox);
         }
-        let Some(mut outgoing) = desk.outgoing.take() else {
-            return Ok(!desk.statuses.is_empty());
+        let Some(mut outgoing) = outbox.outgoing.take() else {
+            return Ok(!outbox.statuses.is_empty());
         };
-        let published = self.publish(link, &mut outgoing, desk);
+        let published = self.publish(link, &mut outgoing, outbox);
         if published.is_err() {
-            desk.outgoing = Some(outgoing);
+            outbox.outgoing = Some(outgoing);
         }
         published.map(|()| true)
     }
 
     /// Takes what comes next.
-    fn take_next(&self, desk: &mut Desk) {
+    fn take_next(&self, outbox: &mut Outbox) {
         if let Some(change) = self.buffer.overdue() {
-            desk.tell_gap();
-            let status = desk.report.change(change);
-            desk.statuses.extend(status);
+            outbox.tell_change(change);
             return;
         }
         match self.buffer.receiver().try_recv() {
-            Ok(item) => self.take(item, desk),
+            Ok(item) => self.take(item, outbox),
             Err(_) => {
-                desk.tell_gap();
+                outbox.tell_gap();
                 // What was dropped meanwhile is not waited for.
-                desk.backlog = desk.backlog.map(|(number, _)| (number, 0));
+                outbox.backlog = outbox.backlog.map(|(number, _)| (number, 0));
             }
         }
     }
 
-    fn take(&self, item: Item, desk: &mut Desk) {
-        if let Some((_, left)) = &mut desk.backlog {
+    fn take(&self, item: Item, outbox: &mut Outbox) {
+        if let Some((_, left)) = &mut outbox.backlog {
             *left = left.saturating_sub(1);
         }
+        self.buffer.taken(&item);
         match item {
-            Item::Event(event) => {
-                self.buffer.taken(&event);
-                desk.outgoing = Some(Outgoing::new(event));
-            }
+            Item::Event(event) => outbox.outgoing = Some(Outgoing::new(event)),
             Item::Change(change) => {
-                let status = desk.report.change(change);
-                desk.statuses.extend(status);
+                let status = outbox.report.change(change);
+                outbox.statuses.extend(status);
             }
             Item::Repeat => {
-                let status = desk.report.again();
-                desk.statuses.extend(status);
+                let status = outbox.report.again();
+                outbox.statuses.extend(status);
             }
         }
     }
@@ -226,42 +225,42 @@ impl Publisher {
         &self,
         link: &dyn Link,
         outgoing: &mut Outgoing,
-        desk: &mut Desk,
+        outbox: &mut Outbox,
     ) -> Result<(), BusError> {
         if !outgoing.published {
             if outgoing.event.received.elapsed() > self.longest {
-                self.drop_old(outgoing, desk);
+                self.drop_old(outgoing, outbox);
                 return Ok(());
             }
-            // All that was lost before this one.
-            desk.tell_gap();
-            while desk.publish_status(link, &self.counters)? {}
+            // What was lost, before the next event.
+            outbox.tell_gap();
+            while outbox.publish_status(link, &self.counters)? {}
             let origin = &outgoing.event.origin;
             let seq = origin.published.load(Ordering::Relaxed) + 1;
             let (subject, frame) = (&origin.event_subject, &outgoing.event.frame);
             let mark = self.mark(outgoing, seq);
-            match desk.hand_over(link, Purpose::Event, subject, mark, frame) {
+            match outbox.hand_over(link, Topic::Event, subject, mark, frame) {
                 Ok(()) => {
                     origin.published.store(seq, Ordering::Relaxed);
+                    outgoing.seq = Some(seq);
                     self.counters.events_published.add();
                 }
                 Err(error) => {
-                    self.refused(error, desk)?;
+                    self.refused(error, outbox)?;
                     self.counters.events_refused.add();
                 }
             }
             outgoing.published = true;
             outgoing.look_up(&self.dialogs);
         }
-        let seq = outgoing.event.origin.published.load(Ordering::Relaxed);
         while let Some(dialog) = outgoing.dialogs.last() {
             if let Some(body) = with_dialog(&outgoing.event.frame, dialog) {
                 let subject = self.standing.subjects().dialog_event(dialog).into();
-                let mark = self.mark(outgoing, seq);
-                match desk.hand_over(link, Purpose::Dialog, &subject, mark, &body.into()) {
+                let mark = outgoing.seq.and_then(|seq| self.mark(outgoing, seq));
+                match outbox.hand_over(link, Topic::Dialog, &subject, mark, &body.into()) {
                     Ok(()) => self.counters.dialog_events_published.add(),
                     Err(error) => {
-                        self.refused(error, desk)?;
+                        self.refused(error, outbox)?;
                         self.counters.dialog_events_lost.add();
                     }
                 }
@@ -279,9 +278,9 @@ impl Publisher {
         })
     }
 
-    fn drop_old(&self, outgoing: &mut Outgoing, desk: &Desk) {
+    fn drop_old(&self, outgoing: &mut Outgoing, outbox: &Outbox) {
         self.counters.events_dropped_old.add();
-        if desk.refused.now() {
+        if outbox.refused.now() {
             log::warn!(
                 "events older than events.max_age are dropped ({} so far)",
                 self.counters.events_dropped_old.get()
@@ -293,11 +292,11 @@ impl Publisher {
     }
 
     /// Whether a message is for later, or refused for good, which is logged.
-    fn refused(&self, error: BusError, desk: &Desk) -> Result<(), BusError> {
+    fn refused(&self, error: BusError, outbox: &Outbox) -> Result<(), BusError> {
         if matches!(error, BusError::Lost | BusError::Busy) {
             return Err(error);
         }
-        if desk.refused.now() {
+        if outbox.refused.now() {
             log::warn!("an event is dropped: {error}");
         }
         Ok(())
@@ -307,8 +306,8 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::Reply;
     use crate::bus::link::Use;
-    use crate::bus::{Reply, Topic};
     use crate::proxy::buffer::Event;
     use crate::wire::subject::Subjects;
     use crossbeam_channel::{bounded, unbounded};
@@ -432,11 +431,11 @@ mod tests {
             gone: never(),
         });
         let report = Report::new(&publisher.standing, &publisher.counters);
-        let mut desk = Desk::new(report);
+        let mut outbox = Outbox::new(report);
         let order = Order::Link(7, link.clone(), Duration::ZERO);
-        publisher.carry_out(order, &mut desk);
-        while let Err(BusError::Busy) = publisher.publish_waiting(&mut desk) {
-            assert!(desk.sent.len() <= 2, "what is taken is forgotten");
+        publisher.carry_out(order, &mut outbox);
+        while let Err(BusError::Busy) = publisher.publish_waiting(&mut outbox) {
+            assert!(outbox.sent.len() <= 2, "what is taken is forgotten");
             link.wait(Duration::ZERO);
         }
         let backlog = told.try_recv();

@@ -7,8 +7,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::counters::Counters;
-use super::sent::{Message, Purpose};
+use super::sent::Message;
 use super::standing::{Change, Origin, Standing};
+use crate::bus::Topic;
 use crate::wire::status::{Count, State, status};
 
 /// How often a gap is told at most: one that goes on is told in pieces.
@@ -95,7 +96,14 @@ impl Report {
     /// There is another link after the time `away`; whether events may be lost with the one before.
     pub fn link_replaced(&mut self, away: Duration, uncertain: bool) {
         self.uncertain |= uncertain;
-        self.away = SystemTime::now().checked_sub(away);
+        let since = SystemTime::now().checked_sub(away);
+        self.away = self.away.or(since);
+    }
+
+    /// All that waited for the link is published: what is lost from now on has nothing to do with the
+    /// time without one.
+    pub fn caught_up(&mut self) {
+        self.away = None;
     }
 
     /// Events that a lost link may not have delivered are not published again: they are too old.
@@ -104,21 +112,40 @@ impl Report {
     }
 
     /// Tells of `change`, which holds from now on. What is lost with it cannot be known.
-    pub fn change(&mut self, change: Box<Change>) -> Vec<Message> {
+    /// One that is older than the one that holds was overtaken, and is not told.
+    pub fn change(&mut self, mut change: Box<Change>) -> Vec<Message> {
+        let current = self.current.as_ref();
+        if current.is_some_and(|current| current.number >= change.number) {
+            return Vec::new();
+        }
+        let mut messages = Vec::new();
+        if let Some(old) = current.filter(|current| !Arc::ptr_eq(&current.origin, &change.origin)) {
+            // Nothing more will be told of it: it gets what it is owed.
+            let (origin, was_down) = (Arc::clone(&old.origin), old.state == State::Down);
+            messages.extend(self.gap_at_once());
+            if !was_down {
+                let reason = format!("Asterisk goes by the id {} now", change.origin.asterisk);
+                let down = Change::new(State::Down, &origin, reason);
+                messages.extend(self.messages(
+                    &down,
+                    State::Down,
+                    None,
+                    change.since,
+                    &down.reason,
+                ));
+            }
+        }
         self.take_losses(&change.origin);
         self.uncertain = false;
-        let messages = self.messages(&change, change.state, None, change.since, &change.reason);
+        messages.extend(self.messages(&change, change.state, None, change.since, &change.reason));
+        change.members = None;
         self.current = Some(change);
-        if let Some(current) = &mut self.current {
-            current.members = None;
-        }
         messages
     }
 
     /// Tells what holds, once more, and before it what was lost since anything was told.
     pub fn again(&mut self) -> Vec<Message> {
-        self.gap_told = None;
-        let mut messages = self.gap();
+        let mut messages = self.gap_at_once();
         if let Some(current) = &self.current {
             let (state, since, reason) = (current.state, current.since, &current.reason);
             messages.extend(self.messages(current, state, Some(0), since, reason));
@@ -135,6 +162,12 @@ impl Report {
 
     fn is_gap(&self) -> bool {
         self.current.is_some() && (self.uncertain || Losses::of(&self.counters) != self.told)
+    }
+
+    /// Tells of what was lost, if anything was, however soon after the last time.
+    pub fn gap_at_once(&mut self) -> Vec<Message> {
+        self.gap_told = None;
+        self.gap()
     }
 
     /// Tells of what was lost, if anything was and it is time.
@@ -158,8 +191,7 @@ impl Report {
 
     /// Tells that the proxy ends, for this `reason`.
     pub fn stopping(&mut self, reason: &str) -> Vec<Message> {
-        self.gap_told = None;
-        let mut messages = self.gap();
+        let mut messages = self.gap_at_once();
         if let Some(current) = &self.current {
             let now = SystemTime::now();
             messages.extend(self.messages(current, State::Stopping, Some(0), now, reason));
@@ -195,7 +227,7 @@ impl Report {
         status(&place, state, count, since, reason, members)
             .into_iter()
             .map(|body| Message {
-                purpose: Purpose::Status,
+                topic: Topic::Status,
                 subject: Arc::clone(&origin.status_subject),
                 mark: None,
                 body: body.into(),
@@ -215,6 +247,8 @@ mod tests {
         report: Report,
         counters: Arc<Counters>,
         origin: Arc<Origin>,
+        standing: Arc<Standing>,
+        changes: u64,
     }
 
     impl Told {
@@ -226,11 +260,15 @@ mod tests {
                 report: Report::new(&standing, &counters),
                 origin: standing.name("00:01"),
                 counters,
+                standing,
+                changes: 0,
             }
         }
 
         fn change(&mut self, state: State) -> Vec<Value> {
-            let change = Change::new(state, &self.origin, "why");
+            let mut change = Change::new(state, &self.origin, "why");
+            self.changes += 1;
+            change.number = self.changes;
             values(self.report.change(Box::new(change)))
         }
     }
@@ -239,10 +277,53 @@ mod tests {
         messages
             .iter()
             .map(|message| {
-                assert_eq!(&*message.subject, "ari.status.app.00:01");
-                serde_json::from_slice(&message.body).unwrap()
+                let subject = message.subject.strip_prefix("ari.status.app.");
+                let body: Value = serde_json::from_slice(&message.body).unwrap();
+                assert_eq!(subject, body["asterisk"].as_str());
+                body
             })
             .collect()
+    }
+
+    #[test]
+    fn what_was_overtaken_is_not_told() {
+        let mut told = Told::new();
+        told.change(State::Up);
+        told.changes -= 1;
+        assert_eq!(told.change(State::Down), Vec::<Value>::new());
+        assert_eq!(values(told.report.again())[0]["state"], "up");
+    }
+
+    #[test]
+    fn another_id_leaves_nothing_behind() {
+        let mut told = Told::new();
+        told.change(State::Up);
+        told.origin.published.store(3, Ordering::Relaxed);
+        told.counters.events_dropped_full.add();
+        told.report.gap();
+        told.counters.events_dropped_full.add();
+        told.origin = told.standing.name("00:02");
+        let all = told.change(State::Up);
+        let whose: Vec<_> = all.iter().map(|status| &status["asterisk"]).collect();
+        assert_eq!(whose, ["00:01", "00:01", "00:02"]);
+        says(&all[0], "gap", 3, json!(1), 2);
+        says(&all[1], "down", 3, json!(null), 2);
+        says(&all[2], "up", 0, json!(null), 0);
+    }
+
+    #[test]
+    fn a_gap_is_not_older_than_what_made_it() {
+        let mut told = Told::new();
+        told.change(State::Up);
+        told.report.link_replaced(Duration::from_secs(3600), true);
+        let gap = values(told.report.gap());
+        assert!(gap[0]["since"].as_str() < told.change(State::Up)[0]["since"].as_str());
+        told.report.link_replaced(Duration::from_secs(3600), false);
+        told.report.caught_up();
+        let before = told.change(State::Up)[0]["since"].clone();
+        told.counters.events_refused.add();
+        let gap = values(told.report.gap_at_once());
+        assert!(gap[0]["since"].as_str() >= before.as_str());
     }
 
     fn says(message: &Value, state: &str, seq: u64, lost: Value, lost_total: u64) {
@@ -296,6 +377,7 @@ mod tests {
     fn members_are_told_once() {
         let mut told = Told::new();
         let mut change = Change::new(State::Up, &told.origin, "why");
+        change.number = 1;
         change.members = Some(Default::default());
         let up = values(told.report.change(Box::new(change)));
         assert!(up[0].get("details").is_some());

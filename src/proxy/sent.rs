@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::ari::websocket::Frame;
-use crate::bus::Mark;
+use crate::bus::{Mark, Topic};
 
 /// How long before its last sign of life a server may have confirmed what it did not deliver: a
 /// subscriber that keeps up has the rest.
@@ -17,22 +17,11 @@ const MOST_KEPT: usize = 4 * 1024 * 1024;
 /// A link that is replaced sooner was not lost with its server, which takes longer to start.
 const RESTART: Duration = Duration::from_secs(1);
 
-/// What a message with an event in it, or a status, is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
-    /// An event, for everyone.
-    Event,
-    /// An event, for a dialog.
-    Dialog,
-    /// A status.
-    Status,
-}
-
 /// A message.
 #[derive(Debug)]
 pub struct Message {
-    /// What it is for.
-    pub purpose: Purpose,
+    /// What it is about.
+    pub topic: Topic,
     /// Where it goes.
     pub subject: Arc<str>,
     /// What it carries beside.
@@ -113,7 +102,7 @@ mod tests {
 
     fn message(body: Vec<u8>, age: Duration) -> Message {
         Message {
-            purpose: Purpose::Event,
+            topic: Topic::Event,
             subject: "s".into(),
             mark: None,
             body: body.into(),

@@ -39,6 +39,8 @@ pub struct Origin {
 /// A change of where a proxy stands, on its way to the status subject, among the events.
 #[derive(Debug)]
 pub struct Change {
+    /// Its number among all changes, in their order; the buffer gives it.
+    pub number: u64,
     /// What is the case from now on.
     pub state: State,
     /// With which Asterisk.
@@ -55,6 +57,7 @@ impl Change {
     /// One that comes to pass now.
     pub fn new(state: State, origin: &Arc<Origin>, reason: impl Into<String>) -> Change {
         Change {
+            number: 0,
             state,
             origin: Arc::clone(origin),
             since: SystemTime::now(),
@@ -92,6 +95,8 @@ impl Standing {
 
     /// Asterisk is connected, or no longer.
     pub fn set_up(&self, up: bool) {
+        // Not while somebody gives it another id because it is up.
+        let _origin = self.lock();
         self.up.store(up, Ordering::Release);
     }
 
@@ -104,12 +109,21 @@ impl Standing {
         }
     }
 
-    /// The Asterisk of the origin `old` goes by the id `asterisk` now; its new origin, if the old
-    /// was still the one of the moment.
-    pub fn rename(&self, old: &Arc<Origin>, asterisk: &str) -> Option<Arc<Origin>> {
+    /// The Asterisk of the origin `old` goes by the id `asterisk` now, if it is still connected and the
+    /// old origin still the one of the moment; `then` hears of the new one before either changes again.
+    pub fn rename(
+        &self,
+        old: &Arc<Origin>,
+        asterisk: &str,
+        then: impl FnOnce(&Arc<Origin>),
+    ) -> bool {
         let mut origin = self.lock();
-        origin.as_ref().filter(|same| Arc::ptr_eq(same, old))?;
-        Some(Arc::clone(origin.insert(self.origin_of(asterisk))))
+        let same = origin.as_ref().is_some_and(|same| Arc::ptr_eq(same, old));
+        if same && self.is_up() {
+            then(origin.insert(self.origin_of(asterisk)));
+            return true;
+        }
+        false
     }
 
     fn origin_of(&self, asterisk: &str) -> Arc<Origin> {

@@ -183,7 +183,7 @@ impl Subscriptions {
             match inbox.next(&self.waker) {
                 Next::Delivery(delivery) => self.take(delivery),
                 Next::Woken => {}
-                Next::Ended(why) => return Why::Failed(BusError::Ended(why)),
+                Next::Ended(why) => return Why::Failed(why),
                 Next::Lost => return Why::Failed(BusError::Lost),
             }
         }

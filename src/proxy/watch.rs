@@ -66,12 +66,12 @@ impl Watch {
         if asked.asterisk == id {
             return;
         }
-        if let Some(origin) = self.standing.rename(asked, id) {
+        let renamed = self.standing.rename(asked, id, |origin| {
+            let reason = format!("Asterisk {} goes by this id now", asked.asterisk);
+            self.buffer.change(Change::new(State::Up, origin, reason));
+        });
+        if renamed {
             log::warn!("Asterisk {} is {id} now", asked.asterisk);
-            let reason = format!("Asterisk goes by the id {id} now");
-            self.buffer
-                .change(Change::new(State::Down, asked, reason.as_str()));
-            self.buffer.change(Change::new(State::Up, &origin, reason));
             let _ = self.tell.send(Event::Asterisk(AsteriskChange::Up));
         }
     }

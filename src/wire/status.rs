@@ -48,6 +48,14 @@ pub struct Members {
     pub bridges: Vec<String>,
 }
 
+impl Members {
+    /// How many bytes their ids take, about.
+    pub fn size(&self) -> usize {
+        let ids = self.channels.iter().chain(&self.bridges);
+        ids.map(|id| id.len() + size_of::<String>()).sum()
+    }
+}
+
 #[derive(Serialize)]
 struct Body<'a> {
     asterisk: &'a str,

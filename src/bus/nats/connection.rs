@@ -179,6 +179,11 @@ impl Connection {
         self.handed.load(Ordering::Acquire)
     }
 
+    /// How many of them the server has taken.
+    pub(super) fn all_taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
     pub(super) fn has_taken(&self, bytes: u64) -> bool {
         self.taken.load(Ordering::Acquire) >= bytes
     }
@@ -328,7 +333,13 @@ impl Connection {
             self.flushing.store(0, Ordering::SeqCst);
             match flushed {
                 Some(Ok(handed)) => self.taken.fetch_max(handed, Ordering::AcqRel),
-                Some(Err(_)) => return self.close(),
+                Some(Err(error)) => {
+                    return match error.kind() {
+                        // Its threads are as stuck as the server.
+                        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => self.give_up(),
+                        _ => self.close(),
+                    };
+                }
                 None => return,
             };
             let guard = lock(&self.progress.0);

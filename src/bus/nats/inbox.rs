@@ -75,7 +75,7 @@ impl<'a> NatsInbox<'a> {
             Some(bytes) if self.connection.settle(bytes, HEARING) => Ok(()),
             None => Ok(()),
             Some(_) if self.connection.has_ended() => Err(BusError::Lost),
-            Some(_) => Err(BusError::Ended("it does not answer".to_owned())),
+            Some(_) => Err(BusError::Hangs(self.incoming.server().to_string())),
         }
     }
 
@@ -180,7 +180,7 @@ impl Inbox for NatsInbox<'_> {
             match failed {
                 None => {}
                 Some(_) if self.incoming.is_lost() => return Next::Lost,
-                Some(error) => return Next::Ended(error.to_string()),
+                Some(error) => return Next::Ended(error),
             }
         }
     }

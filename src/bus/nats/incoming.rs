@@ -92,6 +92,10 @@ impl Incoming {
         })
     }
 
+    pub(super) fn server(&self) -> &BusServer {
+        &self.server
+    }
+
     /// Disconnected when the link is lost.
     pub(super) fn link(&self) -> &Receiver<()> {
         self.outgoing.gone()

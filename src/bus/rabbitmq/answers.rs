@@ -80,7 +80,9 @@ impl Answers {
         loop {
             let line = lock(&self.line).clone().ok_or(BusError::Busy)?;
             let channel = lock(&line.channel);
-            if line.ledger.hand_over(publish.body.len(), window).is_some() {
+            let size = publish.body.len();
+            let number = line.ledger.hand_over(size, Some(Loss::Answer), window);
+            if number.is_some() {
                 // A line that is lost counts what was on its way.
                 let _ = channel.basic_publish("", publish);
                 return Ok(());
@@ -209,11 +211,13 @@ impl Line {
             select! {
                 recv(told.confirms) -> confirm => {
                     let Ok(confirm) = confirm else { return false };
-                    let (Confirm::Ack(what) | Confirm::Nack(what)) = confirm;
-                    let count = self.ledger.take(what.delivery_tag, what.multiple);
                     self.stuck.store(false, Ordering::Relaxed);
-                    if matches!(confirm, Confirm::Nack(_)) {
-                        (0..count).for_each(|_| losses(Loss::Answer));
+                    match confirm {
+                        Confirm::Ack(what) => self.ledger.take(what.delivery_tag, what.multiple),
+                        Confirm::Nack(what) => {
+                            let lost = self.ledger.refuse(what.delivery_tag, what.multiple);
+                            lost.into_iter().for_each(losses);
+                        }
                     }
                 }
                 recv(told.returned) -> returned => match returned {

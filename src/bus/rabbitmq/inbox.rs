@@ -202,11 +202,12 @@ impl<'a> RabbitInbox<'a> {
                 Err(TryRecvError::Empty) => step += 1,
                 _ if reader.left => drop(self.readers.remove(index)),
                 Ok(ConsumerMessage::ServerClosedChannel(error)) => {
-                    return Some(Next::Ended(error.to_string()));
+                    return Some(Next::Ended(BusError::Ended(error.to_string())));
                 }
                 Ok(ConsumerMessage::ServerCancelled) => {
                     let queue = &reader.queue;
-                    return Some(Next::Ended(format!("the queue {queue} is gone")));
+                    let why = format!("the queue {queue} is gone");
+                    return Some(Next::Ended(BusError::Ended(why)));
                 }
                 _ => return Some(Next::Lost),
             }
@@ -289,7 +290,7 @@ impl Inbox for RabbitInbox<'_> {
             if self.renewed.elapsed() > RENEW
                 && let Err(error) = self.renew()
             {
-                return Next::Ended(error.to_string());
+                return Next::Ended(error);
             }
             let mut select = Select::new();
             select.recv(waker);

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use crate::bus::Loss;
+
 /// What is counted for a message besides its body, in bytes: about what its frames take.
 const AROUND: usize = 256;
 
@@ -18,8 +20,8 @@ pub(super) struct Ledger {
 struct Book {
     /// Up to this number all are taken.
     taken: u64,
-    /// The sizes of those after, in bytes.
-    sizes: VecDeque<usize>,
+    /// Those after.
+    open: VecDeque<Open>,
     /// The sum of the sizes.
     bytes: usize,
     /// Numbers that were taken before one that was handed over before them.
@@ -32,10 +34,19 @@ struct Book {
     closed: bool,
 }
 
+/// A message that is not taken.
+#[derive(Debug)]
+struct Open {
+    /// Its size, in bytes.
+    size: usize,
+    /// What is lost if the broker refuses it, if anything is.
+    loss: Option<Loss>,
+}
+
 impl Ledger {
     /// The number of the next message, whose body has `size` bytes. None where there would be more than
     /// `window` bytes on their way then, and there are others, or where the broker takes nothing.
-    pub(super) fn hand_over(&self, size: usize, window: usize) -> Option<u64> {
+    pub(super) fn hand_over(&self, size: usize, loss: Option<Loss>, window: usize) -> Option<u64> {
         let size = size + AROUND;
         let mut book = self.lock();
         book.full = book.bytes > 0 && book.bytes + size > window;
@@ -43,20 +54,32 @@ impl Ledger {
             return None;
         }
         book.bytes += size;
-        book.sizes.push_back(size);
-        Some(book.taken + book.sizes.len() as u64)
+        book.open.push_back(Open { size, loss });
+        Some(book.taken + book.open.len() as u64)
     }
 
-    /// The broker has taken message `number`, or all up to it; how many it had not taken before.
-    pub(super) fn take(&self, number: u64, all: bool) -> u64 {
+    /// The broker refuses message `number`, or all up to it: what is lost with them.
+    pub(super) fn refuse(&self, number: u64, all: bool) -> Vec<Loss> {
+        let book = self.lock();
+        let first = if all { book.taken + 1 } else { number };
+        let losses = (first..=number)
+            .filter(|number| !book.ahead.contains(number))
+            .filter_map(|number| {
+                let index = usize::try_from(number.checked_sub(book.taken + 1)?).ok()?;
+                book.open.get(index)?.loss
+            });
+        let losses = losses.take(book.open.len()).collect();
+        drop(book);
+        self.take(number, all);
+        losses
+    }
+
+    /// The broker has taken message `number`, or all up to it.
+    pub(super) fn take(&self, number: u64, all: bool) {
         let mut book = self.lock();
-        let mut count = 1;
         if all {
-            count = number.saturating_sub(book.taken);
             while book.taken < number && book.take_next() {}
-            let later = book.ahead.split_off(&number.saturating_add(1));
-            count = count.saturating_sub(book.ahead.len() as u64);
-            book.ahead = later;
+            book.ahead = book.ahead.split_off(&number.saturating_add(1));
         } else {
             book.ahead.insert(number);
         }
@@ -64,7 +87,6 @@ impl Ledger {
         book.full = false;
         drop(book);
         self.progress.notify_all();
-        count
     }
 
     /// Up to which number all are taken.
@@ -74,13 +96,13 @@ impl Ledger {
 
     /// How many messages are on their way.
     pub(super) fn unsettled(&self) -> usize {
-        self.lock().sizes.len()
+        self.lock().open.len()
     }
 
     /// Whether anything is on its way to a broker that takes messages.
     pub(super) fn is_waited_for(&self) -> bool {
         let book = self.lock();
-        !book.sizes.is_empty() && !book.blocked
+        !book.open.is_empty() && !book.blocked
     }
 
     /// Waits, at most for `limit`, while there is no room, or until all is over.
@@ -90,7 +112,7 @@ impl Ledger {
 
     /// Waits, at most for `limit`, while anything is on its way, or until all is over.
     pub(super) fn wait_for_all(&self, limit: Duration) {
-        self.wait_while(limit, |book| !book.sizes.is_empty());
+        self.wait_while(limit, |book| !book.open.is_empty());
     }
 
     /// The broker takes nothing, or does again.
@@ -118,10 +140,10 @@ impl Ledger {
 
 impl Book {
     fn take_next(&mut self) -> bool {
-        let size = self.sizes.pop_front();
-        self.taken += u64::from(size.is_some());
-        self.bytes -= size.unwrap_or(0);
-        size.is_some()
+        let next = self.open.pop_front();
+        self.taken += u64::from(next.is_some());
+        self.bytes -= next.as_ref().map_or(0, |open| open.size);
+        next.is_some()
     }
 
     fn next_is_ahead(&mut self) -> bool {
@@ -137,29 +159,33 @@ mod tests {
     fn numbers_are_taken_in_any_order() {
         let ledger = Ledger::default();
         for number in 1..=6 {
-            assert_eq!(ledger.hand_over(10, 10_000), Some(number));
+            assert_eq!(ledger.hand_over(10, None, 10_000), Some(number));
         }
         ledger.take(2, false);
         assert_eq!(ledger.taken(), 0);
         ledger.take(1, false);
         assert_eq!(ledger.taken(), 2);
         ledger.take(5, false);
-        assert_eq!(ledger.take(4, true), 2);
+        ledger.take(4, true);
         assert_eq!(ledger.taken(), 5);
         ledger.take(6, true);
         assert_eq!(ledger.unsettled(), 0);
-        assert_eq!(ledger.hand_over(10, 10_000), Some(7));
+        assert_eq!(ledger.hand_over(10, None, 10_000), Some(7));
     }
 
     #[test]
     fn the_window_bounds_what_is_on_its_way() {
         let ledger = Ledger::default();
         let window = AROUND + 100;
-        assert_eq!(ledger.hand_over(60, window), Some(1));
-        assert_eq!(ledger.hand_over(60, window), None);
+        assert_eq!(ledger.hand_over(60, None, window), Some(1));
+        assert_eq!(ledger.hand_over(60, None, window), None);
         ledger.take(1, false);
-        assert_eq!(ledger.hand_over(600, window), Some(2), "one always fits");
-        assert_eq!(ledger.hand_over(0, window), None);
+        assert_eq!(
+            ledger.hand_over(600, None, window),
+            Some(2),
+            "one always fits"
+        );
+        assert_eq!(ledger.hand_over(0, None, window), None);
     }
 
     #[test]
@@ -168,5 +194,25 @@ mod tests {
         ledger.take(7, true);
         ledger.take(9, false);
         assert_eq!(ledger.taken(), 0);
+    }
+
+    #[test]
+    fn what_is_refused_is_lost_once() {
+        let ledger = Ledger::default();
+        let losses = [
+            Some(Loss::Event),
+            None,
+            Some(Loss::Dialog),
+            Some(Loss::Event),
+        ];
+        for loss in losses {
+            ledger.hand_over(10, loss, 10_000);
+        }
+        assert_eq!(ledger.refuse(3, false), [Loss::Dialog]);
+        assert_eq!(ledger.refuse(3, false), []);
+        assert_eq!(ledger.refuse(3, true), [Loss::Event]);
+        assert_eq!(ledger.refuse(2, true), []);
+        assert_eq!(ledger.refuse(u64::MAX, true), [Loss::Event]);
+        assert_eq!(ledger.unsettled(), 0);
     }
 }

@@ -26,7 +26,7 @@ const TOPICS: [Topic; 4] = [Topic::Event, Topic::Request, Topic::Ping, Topic::An
 /// The exchange of `topic`.
 pub(super) fn exchange(topic: Topic) -> &'static str {
     match topic {
-        Topic::Event | Topic::Status => "ari.event",
+        Topic::Event | Topic::Dialog | Topic::Status => "ari.event",
         Topic::Request => "ari.request",
         Topic::Ping => "ari.ping",
         Topic::Announce => "ari.announce",
@@ -43,10 +43,8 @@ pub(super) fn declare_exchanges(channel: &Channel) -> Result<(), BusError> {
 /// Declares the exchange of `topic`.
 pub(super) fn declare_exchange(channel: &Channel, topic: Topic) -> Result<(), BusError> {
     let (kind, ours) = match topic {
-        Topic::Event | Topic::Status | Topic::Request => {
-            (ExchangeType::Topic, "as a durable topic exchange")
-        }
         Topic::Ping | Topic::Announce => (ExchangeType::Fanout, "as a durable fanout exchange"),
+        _ => (ExchangeType::Topic, "as a durable topic exchange"),
     };
     let options = ExchangeDeclareOptions {
         durable: true,

@@ -35,17 +35,17 @@ pub(super) fn is_unheard() -> bool {
 
 /// Wraps the transports of the connector before it in the chain.
 #[derive(Debug)]
-pub(super) struct ReasonConnector;
+pub(super) struct Observer;
 
-impl<In: Transport> Connector<In> for ReasonConnector {
-    type Out = ReasonTransport<In>;
+impl<In: Transport> Connector<In> for Observer {
+    type Out = Observed<In>;
 
     fn connect(
         &self,
         _: &ConnectionDetails<'_>,
         chained: Option<In>,
     ) -> Result<Option<Self::Out>, Error> {
-        Ok(chained.map(|inner| ReasonTransport {
+        Ok(chained.map(|inner| Observed {
             inner,
             awaits_status_line: false,
             has_served: false,
@@ -55,14 +55,14 @@ impl<In: Transport> Connector<In> for ReasonConnector {
 
 /// Reads the status line of each response.
 #[derive(Debug)]
-pub(super) struct ReasonTransport<T> {
+pub(super) struct Observed<T> {
     inner: T,
     awaits_status_line: bool,
     /// Whether it has brought an answer.
     has_served: bool,
 }
 
-impl<T: Transport> Transport for ReasonTransport<T> {
+impl<T: Transport> Transport for Observed<T> {
     fn buffers(&mut self) -> &mut dyn Buffers {
         self.inner.buffers()
     }

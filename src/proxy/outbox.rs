@@ -1,4 +1,4 @@
-//! What the publisher is at: its link, and the messages that come before the next event.
+//! The outbox: the link of the publisher, and the messages that come before the next event.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use super::counters::Counters;
 use super::outgoing::Outgoing;
 use super::report::Report;
-use super::sent::{Message, Purpose, Sent};
+use super::sent::{Message, Sent};
+use super::standing::Change;
 use crate::ari::websocket::Frame;
 use crate::bus::{BusError, Link, Mark, Topic};
 use crate::logging::Occasionally;
 
-/// The desk.
-pub struct Desk {
+/// The outbox of one publisher.
+pub struct Outbox {
     /// The link of the moment, or the last one.
     pub link: Option<Arc<dyn Link>>,
     /// Whether the link may be published to.
@@ -39,10 +40,10 @@ pub struct Desk {
     pub refused: Occasionally,
 }
 
-impl Desk {
+impl Outbox {
     /// Without a link.
-    pub fn new(report: Report) -> Desk {
-        Desk {
+    pub fn new(report: Report) -> Outbox {
+        Outbox {
             link: None,
             usable: false,
             sent: Sent::default(),
@@ -68,6 +69,14 @@ impl Desk {
         self.statuses.extend(gap);
     }
 
+    /// Has a change told, and before it what was lost by then.
+    pub fn tell_change(&mut self, change: Box<Change>) {
+        let gap = self.report.gap_at_once();
+        self.statuses.extend(gap);
+        let status = self.report.change(change);
+        self.statuses.extend(status);
+    }
+
     /// There is another link, after the time `away`.
     pub fn replace_link(&mut self, link: Arc<dyn Link>, away: Duration) {
         if let Some(lost) = self.link.replace(Arc::clone(&link)) {
@@ -91,14 +100,14 @@ impl Desk {
     pub fn hand_over(
         &mut self,
         link: &dyn Link,
-        purpose: Purpose,
+        topic: Topic,
         subject: &Arc<str>,
         mark: Option<Mark>,
         body: &Frame,
     ) -> Result<(), BusError> {
-        if let Some(number) = link.publish(Topic::Event, subject, mark.as_ref(), body)? {
+        if let Some(number) = link.publish(topic, subject, mark.as_ref(), body)? {
             let message = Message {
-                purpose,
+                topic,
                 subject: Arc::clone(subject),
                 mark,
                 body: body.clone(),
@@ -121,8 +130,8 @@ impl Desk {
             return Ok(false);
         };
         // A status says itself since when it holds.
-        if message.purpose != Purpose::Status && message.since.elapsed() > longest {
-            if message.purpose == Purpose::Event {
+        if message.topic != Topic::Status && message.since.elapsed() > longest {
+            if message.topic == Topic::Event {
                 self.report.not_repeated();
             }
             counters.events_not_repeated.add();
@@ -131,12 +140,17 @@ impl Desk {
         }
         let number = match publish(link, message) {
             Ok(number) => {
-                counters.events_published_again.add();
+                if message.topic != Topic::Status {
+                    counters.events_published_again.add();
+                }
                 number
             }
             Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
-            // It was taken before.
+            // It was handed over before, and may have been what ended that link.
             Err(_) => {
+                if message.topic == Topic::Event {
+                    self.report.not_repeated();
+                }
                 counters.events_not_repeated.add();
                 None
             }
@@ -180,9 +194,5 @@ impl Desk {
 
 fn publish(link: &dyn Link, message: &Message) -> Result<Option<u64>, BusError> {
     let mark = message.mark.as_ref();
-    let topic = match message.purpose {
-        Purpose::Event | Purpose::Dialog => Topic::Event,
-        Purpose::Status => Topic::Status,
-    };
-    link.publish(topic, &message.subject, mark, &message.body)
+    link.publish(message.topic, &message.subject, mark, &message.body)
 }
