@@ -29,7 +29,7 @@
 //! |---|---|---|
 //! | `main` | conducts: hears what happened, gives orders | an event |
 //! | `ingest` | reads the websocket into the buffer, connects again | Asterisk |
-//! | `publisher` | publishes events; the only one that does | the buffer, the bus |
+//! | `publisher` | publishes events and statuses; the only one that does | the buffer, the bus |
 //! | `sub-get`, `-data`, `-command`, `-create`, `-ping` | take requests in, a class each | the bus |
 //! | `worker-0` … | REST calls and answers | the queue, Asterisk |
 //! | `expiry` | answers requests that waited too long | the queue |
@@ -48,6 +48,8 @@
 //! ```text
 //! events    Asterisk ══websocket══▶ ingest ─buffer─▶ publisher ─link─▶ bus
 //!
+//! statuses  ingest, watch, announcer ─buffer─▶ publisher, among the events
+//!
 //! requests  bus ─link─▶ sub-<class> ─queue─▶ worker ══REST══▶ Asterisk
 //!                            ▲                 │ answer
 //!                            └────receipt──────┴─outlet─▶ link ─▶ bus
@@ -62,7 +64,8 @@
 //! - An event is published as the bytes that came from Asterisk, in the order they came, once.
 //! - Every request with a reply subject is answered: by a worker, by `expiry`, or at once by the
 //!   subscription when it is too large or there is no room or no Asterisk. Those that waited in a
-//!   broker where no proxy was are dropped, counted.
+//!   broker where no proxy was are dropped, counted, as are those that come over NATS faster than they
+//!   can be refused.
 //! - No message from outside ends the process or a thread. A bus that hangs for good, or another
 //!   client that takes the application over, may end the process: [`exit`].
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that
@@ -75,6 +78,8 @@
 //! - A receipt is dropped after the answer is handed over, and by that alone is a request forgotten.
 //! - Locks are held for the time of a look-up, never across I/O. Nothing of a proxy is global: two of
 //!   them share the logger and a source of random bits.
+//! - Only the publisher counts events, and what is lost is told from the counters, by
+//!   [`proxy::report`]: to drop an event is to count it. A status is said where it belongs among them.
 //! - Secrets are in [`config::Secret`] and [`ari::Credentials`], which do not print.
 //!
 //! # A program with a proxy in it

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use amiquip::{AmqpValue, FieldTable, QueueDeclareOptions};
 use ari_proxy::wire::timestamp::rfc3339;
 use serde_json::{Value, json};
 
@@ -297,6 +298,45 @@ fn changes_that_did_not_fit_into_the_buffer_are_told(on: BusKind) {
     let gap = statuses.iter().find(|status| status["state"] == "gap");
     let lost = gap.and_then(|gap| gap["lost"].as_u64());
     assert_eq!(lost, Some(50 - kept as u64), "{statuses:#?}");
+}
+
+#[test]
+fn events_that_a_full_queue_refuses_are_told_and_nothing_else() {
+    let rig = Rig::start(BusKind::RabbitMq);
+    let statuses = rig.bus.subscribe("ari.status.>");
+    let events = rig.bus.subscribe("ari.event.>");
+    rig.bind("ChannelSubscribe", "channel", "c", "d");
+    let channel = rig.bus.rabbitmq().channel();
+    let mut arguments = FieldTable::new();
+    arguments.insert("x-max-length".into(), AmqpValue::LongInt(1));
+    let refuse = AmqpValue::LongString("reject-publish".into());
+    arguments.insert("x-overflow".into(), refuse);
+    let options = QueueDeclareOptions {
+        arguments,
+        ..QueueDeclareOptions::default()
+    };
+    channel.queue_declare("full", options).expect("declared");
+    channel
+        .queue_bind("full", "ari.event", "#", FieldTable::new())
+        .expect("bound");
+    // The first fills the queue; of the others the copies for the dialog are refused too.
+    for _ in 0..5 {
+        rig.asterisk
+            .push(r#"{"type":"ChannelVarset","channel":{"id":"c"}}"#);
+    }
+    events.take(5);
+    let mut last = Value::Null;
+    let patience = Duration::from_secs(20);
+    wait_until("four are told", patience, || {
+        rig.bus.publish("ari.ping", "");
+        last = statuses.expect("a status").json();
+        last["lost_total"] == 4
+    });
+    for _ in 0..3 {
+        rig.bus.publish("ari.ping", "");
+        let status = next(&statuses, "up");
+        assert_eq!(some(&status, &["lost_total", "seq"]), json!([4, 5]));
+    }
 }
 
 #[test]

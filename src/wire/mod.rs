@@ -19,7 +19,7 @@
 //! | [`id`] | generated ids (ULID and suffix) |
 //!
 //! To add a request kind, add its row to [`kinds`]; to add an entity of events, its member name to
-//! [`event`].
+//! [`event`]; to add a state, name it in [`status`] and tell of it where it comes to pass.
 
 pub mod announcement;
 pub mod call;
