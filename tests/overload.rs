@@ -1,10 +1,10 @@
 //! More requests than can be served, and an Asterisk that does not answer them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::support::bus::{Bus, BusKind, Messages, on_each_bus};
+use crate::support::bus::{Bus, BusKind, Message, Messages, on_each_bus};
 use crate::support::rig::Rig;
 use crate::support::server::{Reply, Request};
 use crate::support::wait::{SOON, wait_until};
@@ -216,6 +216,57 @@ fn defect_4_events_are_taken_while_the_bus_is_stuck(on: BusKind) {
         "the same websocket"
     );
     wait_until("it serves", SOON, || rig.probe().is_none());
+}
+
+#[test]
+fn who_may_only_ask_has_nothing_published_on_our_subjects() {
+    let rig = Rig::start(BusKind::Nats);
+    let events = rig.bus.subscribe("ari.event.>");
+    let statuses = rig.bus.subscribe("ari.status.>");
+    for reply in ["ari.event.conf.x", "ari.status.conf.x", "ari.get"] {
+        rig.bus.publish_request(&rig.subject("get"), reply, list());
+    }
+    assert_eq!(rig.probe(), None);
+    rig.asterisk.push(r#"{"type":"After"}"#);
+    assert_eq!(events.expect("an event").json()["type"], "After");
+    let made_up = |status: &Message| status.json().get("error").is_some();
+    assert!(!statuses.arrived().iter().any(made_up));
+}
+
+/// Ten times as many as can be done, with everything as it is by default.
+#[test]
+fn requests_whose_turn_would_come_too_late_are_refused_at_once() {
+    const ASKED: usize = 6_000;
+    let rig = Rig::start(BusKind::Nats);
+    rig.asterisk.on(|request: &Request| {
+        let list = request.path == "/ari/channels";
+        list.then(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            Reply::ok(&json!([]))
+        })
+    });
+    let answers = rig.bus.subscribe("late.*");
+    let subject = rig.subject("get");
+    let started = Instant::now();
+    for number in 0..ASKED {
+        // 1 600 a second, where 160 can be done.
+        let due = Duration::from_micros(625) * number as u32;
+        std::thread::sleep(due.saturating_sub(started.elapsed()));
+        rig.bus.publish_request(&subject, "late.1", list());
+        rig.bus.flush();
+    }
+    let (mut done, mut at_once, mut late) = (0, 0, 0);
+    for answer in answers.take(ASKED) {
+        match answer.json()["error"].as_str() {
+            Some("") => done += 1,
+            Some("proxy is overloaded") => at_once += 1,
+            _ => late += 1,
+        }
+    }
+    println!("{done} done, {at_once} refused at once, {late} late");
+    assert!(done > 400, "{done} done");
+    assert!(late < ASKED / 50, "{late} waited in vain");
+    assert_eq!(rig.probe(), None, "and it serves");
 }
 
 #[test]

@@ -14,6 +14,11 @@ impl Outlet {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = link;
     }
 
+    /// Whether there is a link.
+    pub fn is_open(&self) -> bool {
+        self.link().is_ok()
+    }
+
     /// Publishes and sends an announcement.
     pub fn announce(&self, subject: &str, body: &[u8]) -> Result<(), BusError> {
         let link = self.link()?;

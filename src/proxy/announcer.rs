@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, select, tick};
@@ -15,6 +16,9 @@ use crate::wire::announcement::announcement;
 
 /// How often a proxy announces itself unasked, as the Go program does.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// How long one announcement is from the next: a flood of pings is answered at this pace.
+const APART: Duration = Duration::from_millis(20);
 
 /// The announcer of one proxy.
 pub struct Announcer {
@@ -39,7 +43,10 @@ impl Announcer {
         loop {
             select! {
                 recv(self.asked) -> asked => match asked {
-                    Ok(()) => self.announce(),
+                    Ok(()) => {
+                        self.announce();
+                        thread::sleep(APART);
+                    }
                     Err(_) => return,
                 },
                 recv(clock) -> _ => self.announce(),
@@ -51,6 +58,10 @@ impl Announcer {
         let ready = self.standing.is_up() && self.open.load(Ordering::Acquire);
         let origin = self.standing.origin().filter(|_| ready);
         let Some(origin) = origin else {
+            // The status is told all the same, where there is a bus.
+            if self.outlet.is_open() {
+                self.buffer.repeat();
+            }
             return;
         };
         let body = announcement(&self.standing.place(&origin));

@@ -10,13 +10,20 @@ use crate::wire::response;
 #[derive(Clone)]
 pub struct Answers {
     outlet: Outlet,
+    /// What the subjects of the protocol begin with.
+    prefix: Arc<str>,
     counters: Arc<Counters>,
 }
 
 impl Answers {
-    /// Answers that leave by `outlet`.
-    pub fn new(outlet: Outlet, counters: Arc<Counters>) -> Answers {
-        Answers { outlet, counters }
+    /// Answers that leave by `outlet`, but not to what begins with `prefix`: who may only ask must not
+    /// be able to have events, statuses or requests published with our leave.
+    pub fn new(outlet: Outlet, prefix: &str, counters: Arc<Counters>) -> Answers {
+        Answers {
+            outlet,
+            prefix: prefix.into(),
+            counters,
+        }
     }
 
     /// Answers the error `text`.
@@ -29,6 +36,14 @@ impl Answers {
         let Some(reply) = reply else {
             return;
         };
+        if reply.to.starts_with(&*self.prefix) {
+            self.counters.answers_lost.add();
+            log::debug!(
+                "no answer is sent to {}, a subject of the protocol",
+                reply.to
+            );
+            return;
+        }
         let sent = match self.outlet.answer(reply, body) {
             Err(error @ BusError::TooLarge { .. }) => {
                 let text = format!("the answer cannot be sent: {error}");

@@ -24,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How many events a fast publisher takes in that time at least: the fastest Asterisk seen sends
 /// 63 000 a second (asterisk-facts.md).
 const FULL_SPEED: u64 = 650;
+/// How many origins of changes that had to go are remembered.
+const MOST_ORIGINS: usize = 16;
 /// How long a publisher that was not is not looked at again.
 const NO_LOOK: Duration = Duration::from_millis(100);
 
@@ -58,8 +60,9 @@ pub struct Buffer {
     bytes: AtomicUsize,
     /// Events taken out.
     taken: AtomicU64,
-    /// The last change that had to go: it holds, even if it is not told among the events.
-    overdue: Mutex<Option<Box<Change>>>,
+    /// The last changes that had to go, one of each origin: they hold, even if they are not told among
+    /// the events.
+    overdue: Mutex<Vec<Change>>,
     is_overdue: AtomicBool,
     /// How many changes there have been.
     changes: Mutex<u64>,
@@ -77,7 +80,7 @@ impl Buffer {
             receiver,
             bytes: AtomicUsize::new(0),
             taken: AtomicU64::new(0),
-            overdue: Mutex::new(None),
+            overdue: Mutex::default(),
             is_overdue: AtomicBool::new(false),
             changes: Mutex::new(0),
             most,
@@ -138,18 +141,26 @@ impl Buffer {
     fn drop(&self, item: Item) -> bool {
         self.bytes.fetch_sub(item.size(), Ordering::AcqRel);
         match item {
-            Item::Event(_) => {
+            Item::Event(event) => {
+                event.origin.losses.full.add();
                 self.counters.events_dropped_full.add();
                 true
             }
             Item::Change(change) => {
                 let mut overdue = lock(&self.overdue);
-                if overdue
-                    .as_ref()
-                    .is_none_or(|other| other.number < change.number)
-                {
-                    *overdue = Some(change);
-                }
+                overdue.push(*change);
+                overdue.sort_by_key(|change| change.number);
+                // Of each origin the last. An Asterisk that has other ids all the time is not followed
+                // through all of them.
+                overdue.dedup_by(|later, earlier| {
+                    let same = Arc::ptr_eq(&later.origin, &earlier.origin);
+                    if same {
+                        std::mem::swap(later, earlier);
+                    }
+                    same
+                });
+                let surplus = overdue.len().saturating_sub(MOST_ORIGINS);
+                overdue.drain(..surplus);
                 self.is_overdue.store(true, Ordering::Release);
                 false
             }
@@ -157,14 +168,14 @@ impl Buffer {
         }
     }
 
-    /// A change that had to go, which comes before all that is in the buffer.
-    pub fn overdue(&self) -> Option<Box<Change>> {
+    /// Changes that had to go, which come before all that is in the buffer.
+    pub fn overdue(&self) -> Vec<Change> {
         if !self.is_overdue.load(Ordering::Acquire) {
-            return None;
+            return Vec::new();
         }
         let mut overdue = lock(&self.overdue);
         self.is_overdue.store(false, Ordering::Release);
-        overdue.take()
+        std::mem::take(&mut *overdue)
     }
 
     fn is_over(&self) -> bool {
@@ -255,13 +266,16 @@ mod tests {
     #[test]
     fn a_change_that_has_to_go_is_overdue() {
         let (buffer, mut pace) = (buffer(2, 1000), Pace::default());
+        let origin = origin();
         for state in [State::Down, State::Up] {
-            buffer.change(Change::new(state, &origin(), "why"));
+            buffer.change(Change::new(state, &origin, "why"));
         }
         assert!(!buffer.push(event(b"1"), &mut pace));
         assert!(!buffer.push(event(b"2"), &mut pace));
-        assert!(buffer.overdue().is_some_and(|last| last.state == State::Up));
-        assert!(buffer.overdue().is_none());
+        let overdue = buffer.overdue();
+        let states: Vec<State> = overdue.iter().map(|change| change.state).collect();
+        assert_eq!(states, [State::Up]);
+        assert!(buffer.overdue().is_empty());
         assert!(buffer.push(event(b"3"), &mut pace));
         assert_eq!(&first(&buffer).frame[..], b"2");
     }

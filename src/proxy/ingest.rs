@@ -49,13 +49,18 @@ impl Ingest {
         let mut backoff = Backoff::new();
         let mut last_error = String::new();
         let mut startup_time = String::new();
-        // Whether the application was another's, and is not connected again since.
-        let mut taking_back = false;
+        // Whether it is to be told that Asterisk is not connected.
+        let mut untold = false;
+        if let Some(id) = &self.ari.asterisk_id {
+            // What has a name can be said to be down.
+            self.standing.name(id);
+            untold = true;
+        }
         while !self.stopped(Duration::ZERO) {
             let wait = match self.connect(&mut startup_time) {
                 Ok((websocket, origin)) => {
                     last_error.clear();
-                    taking_back = false;
+                    untold = false;
                     backoff.reset();
                     self.counters.asterisk_connections.add();
                     self.tell(AsteriskChange::Up);
@@ -84,7 +89,7 @@ impl Ingest {
                         // What is left of the pause: two proxies must not take the application
                         // from each other in a loop.
                         Some(until) => {
-                            taking_back = true;
+                            untold = true;
                             until.saturating_duration_since(Instant::now())
                         }
                         None => backoff.wait(),
@@ -94,7 +99,7 @@ impl Ingest {
                     // It holds the socket open.
                     *self.lock_cutter() = None;
                     let error = error.to_string();
-                    if std::mem::take(&mut taking_back) {
+                    if std::mem::take(&mut untold) {
                         self.change(State::Down, &error);
                     }
                     // One line per change of what is wrong, not one per attempt.

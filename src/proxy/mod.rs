@@ -138,7 +138,7 @@ impl Proxy {
         let queue = queue::Queue::new(config.workers.queue, config.workers.max_wait);
         let queue = Arc::new(queue);
         let outlet = Outlet::default();
-        let answers = Answers::new(outlet.clone(), Arc::clone(&counters));
+        let answers = Answers::new(outlet.clone(), &config.bus.prefix, Arc::clone(&counters));
         let cutter = Arc::new(Mutex::new(None));
         let open = Arc::new(AtomicBool::new(false));
         let rest = rest(config);
@@ -240,7 +240,7 @@ impl Proxy {
 
         let bus = Team::new(&tell);
         let servers = config.bus.servers.clone();
-        let terms = terms(config, &counters);
+        let terms = terms(config, &counters, &standing);
         let changed = tell.clone();
         bus.spawn("bus-link", move || {
             supervisor::run(&servers, &terms, &bus_stopped, |change| {
@@ -324,14 +324,20 @@ impl Proxy {
 }
 
 /// The window is what workers and queue hold, and some more, so that what is too much is told so.
-fn terms(config: &Config, counters: &Arc<Counters>) -> Terms {
+fn terms(config: &Config, counters: &Arc<Counters>, standing: &Arc<Standing>) -> Terms {
     let window = config.workers.count + config.workers.queue + OVERFLOW;
     let counters = Arc::clone(counters);
+    let standing = Arc::clone(standing);
     Terms {
         name: format!("ari-proxy {}", config.ari.application),
         window: u16::try_from(window).unwrap_or(u16::MAX),
         losses: Arc::new(move |loss| match loss {
-            Loss::Event => counters.events_refused.add(),
+            Loss::Event => {
+                counters.events_refused.add();
+                if let Some(origin) = standing.origin() {
+                    origin.losses.refused.add();
+                }
+            }
             Loss::Dialog => counters.dialog_events_lost.add(),
             Loss::Answer => counters.answers_lost.add(),
             Loss::Request => counters.requests_dropped.add(),

@@ -12,6 +12,8 @@ use crate::wire::kind::Entity;
 pub struct Outgoing {
     /// Itself.
     pub event: Event,
+    /// Whether events were lost before it.
+    pub after_gap: bool,
     /// Whether it is published on the event subject.
     pub published: bool,
     /// Its number, once it has one: the bus may have refused it.
@@ -23,9 +25,10 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// An event of which nothing is published.
-    pub fn new(event: Event) -> Outgoing {
+    pub fn new(event: Event, after_gap: bool) -> Outgoing {
         Outgoing {
             event,
+            after_gap,
             published: false,
             seq: None,
             dialogs: Vec::new(),

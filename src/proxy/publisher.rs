@@ -63,7 +63,7 @@ pub struct Publisher {
 impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut outbox = Outbox::new(Report::new(&self.standing, &self.counters));
+        let mut outbox = Outbox::new(Report::new(&self.standing));
         let (nothing, no_clock) = (never(), never());
         loop {
             let published = self.publish_waiting(&mut outbox);
@@ -107,9 +107,7 @@ impl Publisher {
                 }
                 recv(events) -> item => {
                     if let Ok(item) = item {
-                        if let Some(change) = self.buffer.overdue() {
-                            outbox.tell_change(change);
-                        }
+                        self.tell_overdue(&mut outbox);
                         self.take(item, &mut outbox);
                     }
                 }
@@ -187,8 +185,7 @@ impl Publisher {
 
     /// Takes what comes next.
     fn take_next(&self, outbox: &mut Outbox) {
-        if let Some(change) = self.buffer.overdue() {
-            outbox.tell_change(change);
+        if self.tell_overdue(outbox) {
             return;
         }
         match self.buffer.receiver().try_recv() {
@@ -201,13 +198,26 @@ impl Publisher {
         }
     }
 
+    /// Tells of changes that had no room in the buffer; whether there were any.
+    fn tell_overdue(&self, outbox: &mut Outbox) -> bool {
+        let overdue = self.buffer.overdue();
+        let any = !overdue.is_empty();
+        for change in overdue {
+            outbox.tell_change(Box::new(change));
+        }
+        any
+    }
+
     fn take(&self, item: Item, outbox: &mut Outbox) {
         if let Some((_, left)) = &mut outbox.backlog {
             *left = left.saturating_sub(1);
         }
         self.buffer.taken(&item);
         match item {
-            Item::Event(event) => outbox.outgoing = Some(Outgoing::new(event)),
+            Item::Event(event) => {
+                let after_gap = outbox.report.is_gap();
+                outbox.outgoing = Some(Outgoing::new(event, after_gap));
+            }
             Item::Change(change) => {
                 let status = outbox.report.change(change);
                 outbox.statuses.extend(status);
@@ -232,8 +242,9 @@ impl Publisher {
                 self.drop_old(outgoing, outbox);
                 return Ok(());
             }
-            // What was lost, before the next event.
-            outbox.tell_gap();
+            if outgoing.after_gap {
+                outbox.tell_gap();
+            }
             while outbox.publish_status(link, &self.counters)? {}
             let origin = &outgoing.event.origin;
             let seq = origin.published.load(Ordering::Relaxed) + 1;
@@ -247,6 +258,7 @@ impl Publisher {
                 }
                 Err(error) => {
                     self.refused(error, outbox)?;
+                    origin.losses.refused.add();
                     self.counters.events_refused.add();
                 }
             }
@@ -279,6 +291,7 @@ impl Publisher {
     }
 
     fn drop_old(&self, outgoing: &mut Outgoing, outbox: &Outbox) {
+        outgoing.event.origin.losses.old.add();
         self.counters.events_dropped_old.add();
         if outbox.refused.now() {
             log::warn!(
@@ -430,7 +443,7 @@ mod tests {
             taken: AtomicUsize::new(0),
             gone: never(),
         });
-        let report = Report::new(&publisher.standing, &publisher.counters);
+        let report = Report::new(&publisher.standing);
         let mut outbox = Outbox::new(report);
         let order = Order::Link(7, link.clone(), Duration::ZERO);
         publisher.carry_out(order, &mut outbox);

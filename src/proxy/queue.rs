@@ -1,10 +1,11 @@
 //! The queue between subscriptions and workers: bounded in number and in age. A channel cannot
 //! look at its first item without taking it; here the expiry thread can, so that a request that
-//! waited too long is answered then, and not when a worker comes to it.
+//! waited too long is answered then, and not when a worker comes to it. A request whose turn would
+//! come too late, as far as the workers' pace tells, is refused at once.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::bus::Delivery;
 use crate::wire::subject::Class;
@@ -32,6 +33,65 @@ pub struct Queue {
 struct Waiting {
     jobs: VecDeque<Job>,
     closed: bool,
+    pace: Option<Pace>,
+}
+
+/// How fast the workers take requests, while there are always some that wait.
+#[derive(Debug)]
+struct Pace {
+    since: Instant,
+    taken: u32,
+}
+
+/// How many must have been taken for a pace.
+const TELLING: u32 = 32;
+/// With how many the past counts for half.
+const MANY: u32 = 1024;
+
+impl Pace {
+    fn new(now: Instant) -> Pace {
+        Pace {
+            since: now,
+            taken: 0,
+        }
+    }
+
+    /// One more is taken.
+    fn count(&mut self, now: Instant) {
+        self.taken += 1;
+        if self.taken == MANY {
+            self.taken /= 2;
+            self.since += now.duration_since(self.since) / 2;
+        }
+    }
+
+    /// How long one waits that comes after `others`; none where nothing tells.
+    fn wait(&self, others: usize, now: Instant) -> Option<Duration> {
+        let each = now.duration_since(self.since).checked_div(self.taken)?;
+        (self.taken >= TELLING).then(|| each.saturating_mul(others as u32))
+    }
+}
+
+impl Waiting {
+    /// Takes the first for a worker.
+    fn take(&mut self) -> Option<Job> {
+        let job = self.jobs.pop_front();
+        if self.jobs.is_empty() {
+            self.pace = None;
+        } else if let Some(pace) = &mut self.pace {
+            pace.count(Instant::now());
+        }
+        job
+    }
+
+    /// Whether one that came now would wait for longer than `longest`.
+    fn is_slower_than(&self, longest: Duration) -> bool {
+        let wait = self
+            .pace
+            .as_ref()
+            .and_then(|pace| pace.wait(self.jobs.len(), Instant::now()));
+        wait.is_some_and(|wait| wait > longest)
+    }
 }
 
 impl Queue {
@@ -53,11 +113,16 @@ impl Queue {
     )]
     pub fn push(&self, job: Job) -> Result<(), Job> {
         let mut waiting = self.lock();
-        if waiting.closed || waiting.jobs.len() >= self.most {
+        // A little less than the longest, as the pace is not even.
+        let longest = self.longest.mul_f32(0.9);
+        if waiting.closed || waiting.jobs.len() >= self.most || waiting.is_slower_than(longest) {
             return Err(job);
         }
         waiting.jobs.push_back(job);
         let first = waiting.jobs.len() == 1;
+        if first {
+            waiting.pace = Some(Pace::new(Instant::now()));
+        }
         drop(waiting);
         self.for_workers.notify_one();
         if first {
@@ -76,7 +141,7 @@ impl Queue {
                 .front()
                 .is_some_and(|job| job.delivery.received.elapsed() < self.longest)
             {
-                let job = waiting.jobs.pop_front();
+                let job = waiting.take();
                 if waiting.closed && waiting.jobs.is_empty() {
                     self.for_expiry.notify_one();
                 }
@@ -145,7 +210,6 @@ impl Queue {
 mod tests {
     use super::*;
     use std::thread;
-    use std::time::Instant;
 
     fn job(age: Duration) -> Job {
         Job {
@@ -168,6 +232,24 @@ mod tests {
         assert!(queue.push(job(Duration::ZERO)).is_err());
         assert!(queue.pop().is_some());
         assert!(queue.push(job(Duration::ZERO)).is_ok());
+    }
+
+    #[test]
+    fn a_pace_tells_how_long_the_next_waits() {
+        let start = Instant::now();
+        let after = |milliseconds| start + Duration::from_millis(milliseconds);
+        let mut pace = Pace::new(start);
+        for taken in 1..=100 {
+            assert_eq!(pace.wait(1, after(10 * taken)).is_some(), taken > 32);
+            pace.count(after(10 * taken));
+        }
+        assert_eq!(pace.wait(50, after(1000)), Some(Duration::from_millis(500)));
+        assert_eq!(pace.wait(50, after(2000)), Some(Duration::from_secs(1)));
+        for taken in 1..=4000 {
+            pace.count(after(2000 + taken));
+        }
+        let wait = pace.wait(1000, after(6000)).unwrap();
+        assert!((1000..1100).contains(&wait.as_millis()), "{wait:?}");
     }
 
     #[test]

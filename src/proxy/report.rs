@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::counters::Counters;
 use super::sent::Message;
 use super::standing::{Change, Origin, Standing};
 use crate::bus::Topic;
@@ -18,11 +17,10 @@ const BETWEEN_GAPS: Duration = Duration::from_secs(1);
 /// The report of one proxy.
 pub struct Report {
     standing: Arc<Standing>,
-    counters: Arc<Counters>,
     /// The change that holds; none before Asterisk was first connected.
     current: Option<Box<Change>>,
-    /// The losses that are told.
-    told: Losses,
+    /// What is told of the losses of its origin.
+    told: Lost,
     /// Whether events were on their way on a link that was lost.
     uncertain: bool,
     /// Since when there was no link, until the gap that this made is told.
@@ -31,25 +29,25 @@ pub struct Report {
     gap_told: Option<Instant>,
 }
 
-/// Events that are known to be lost, by how.
+/// How many events are lost, by how.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-struct Losses {
+struct Lost {
     full: u64,
     old: u64,
     refused: u64,
 }
 
-impl Losses {
-    fn of(counters: &Counters) -> Losses {
-        Losses {
-            full: counters.events_dropped_full.get(),
-            old: counters.events_dropped_old.get(),
-            refused: counters.events_refused.get(),
+impl Lost {
+    fn of(origin: &Origin) -> Lost {
+        Lost {
+            full: origin.losses.full.get(),
+            old: origin.losses.old.get(),
+            refused: origin.losses.refused.get(),
         }
     }
 
-    fn since(self, before: Losses) -> Losses {
-        Losses {
+    fn since(self, before: Lost) -> Lost {
+        Lost {
             full: self.full - before.full,
             old: self.old - before.old,
             refused: self.refused - before.refused,
@@ -81,12 +79,11 @@ impl Losses {
 
 impl Report {
     /// Nothing is told yet.
-    pub fn new(standing: &Arc<Standing>, counters: &Arc<Counters>) -> Report {
+    pub fn new(standing: &Arc<Standing>) -> Report {
         Report {
             standing: Arc::clone(standing),
-            counters: Arc::clone(counters),
             current: None,
-            told: Losses::default(),
+            told: Lost::default(),
             uncertain: false,
             away: None,
             gap_told: None,
@@ -123,6 +120,7 @@ impl Report {
             // Nothing more will be told of it: it gets what it is owed.
             let (origin, was_down) = (Arc::clone(&old.origin), old.state == State::Down);
             messages.extend(self.gap_at_once());
+            self.told = Lost::default();
             if !was_down {
                 let reason = format!("Asterisk goes by the id {} now", change.origin.asterisk);
                 let down = Change::new(State::Down, &origin, reason);
@@ -160,8 +158,10 @@ impl Report {
             .then(|| self.gap_told.map_or(now, |told| told + BETWEEN_GAPS))
     }
 
-    fn is_gap(&self) -> bool {
-        self.current.is_some() && (self.uncertain || Losses::of(&self.counters) != self.told)
+    /// Whether anything was lost that is not told.
+    pub fn is_gap(&self) -> bool {
+        let current = self.current.as_ref();
+        current.is_some_and(|current| self.uncertain || Lost::of(&current.origin) != self.told)
     }
 
     /// Tells of what was lost, if anything was, however soon after the last time.
@@ -199,11 +199,10 @@ impl Report {
         messages
     }
 
-    fn take_losses(&mut self, origin: &Origin) -> Losses {
-        let all = Losses::of(&self.counters);
+    fn take_losses(&mut self, origin: &Origin) -> Lost {
+        let all = Lost::of(origin);
         let new = all.since(self.told);
         self.told = all;
-        origin.lost.fetch_add(new.sum(), Ordering::Relaxed);
         new
     }
 
@@ -216,11 +215,15 @@ impl Report {
         reason: &str,
     ) -> Vec<Message> {
         let origin = &change.origin;
+        if lost.is_none() {
+            origin.unknown.fetch_add(1, Ordering::Relaxed);
+        }
         let count = Count {
             epoch: &origin.epoch,
             seq: origin.published.load(Ordering::Relaxed),
             lost,
-            lost_total: origin.lost.load(Ordering::Relaxed),
+            lost_total: Lost::of(origin).sum(),
+            lost_unknown: origin.unknown.load(Ordering::Relaxed),
         };
         let place = self.standing.place(origin);
         let members = change.members.as_ref();
@@ -245,7 +248,6 @@ mod tests {
 
     struct Told {
         report: Report,
-        counters: Arc<Counters>,
         origin: Arc<Origin>,
         standing: Arc<Standing>,
         changes: u64,
@@ -255,11 +257,9 @@ mod tests {
         fn new() -> Told {
             let subjects = Subjects::new("ari.", "app");
             let standing = Arc::new(Standing::new("app", subjects));
-            let counters = Arc::default();
             Told {
-                report: Report::new(&standing, &counters),
+                report: Report::new(&standing),
                 origin: standing.name("00:01"),
-                counters,
                 standing,
                 changes: 0,
             }
@@ -299,9 +299,9 @@ mod tests {
         let mut told = Told::new();
         told.change(State::Up);
         told.origin.published.store(3, Ordering::Relaxed);
-        told.counters.events_dropped_full.add();
+        told.origin.losses.full.add();
         told.report.gap();
-        told.counters.events_dropped_full.add();
+        told.origin.losses.full.add();
         told.origin = told.standing.name("00:02");
         let all = told.change(State::Up);
         let whose: Vec<_> = all.iter().map(|status| &status["asterisk"]).collect();
@@ -321,7 +321,7 @@ mod tests {
         told.report.link_replaced(Duration::from_secs(3600), false);
         told.report.caught_up();
         let before = told.change(State::Up)[0]["since"].clone();
-        told.counters.events_refused.add();
+        told.origin.losses.refused.add();
         let gap = values(told.report.gap_at_once());
         assert!(gap[0]["since"].as_str() >= before.as_str());
     }
@@ -336,14 +336,14 @@ mod tests {
     #[test]
     fn a_gap_says_how_many_and_only_once() {
         let mut told = Told::new();
-        told.counters.events_dropped_full.add();
+        told.origin.losses.full.add();
         assert!(told.report.gap().is_empty(), "nobody knows of whom");
         let up = told.change(State::Up);
         says(&up[0], "up", 0, json!(null), 1);
         assert!(told.report.gap().is_empty());
         told.origin.published.store(5, Ordering::Relaxed);
-        told.counters.events_dropped_full.add_all(3);
-        told.counters.events_dropped_old.add_all(2);
+        told.origin.losses.full.add_all(3);
+        told.origin.losses.old.add_all(2);
         let gap = values(told.report.gap());
         says(&gap[0], "gap", 5, json!(5), 6);
         assert_eq!(
@@ -351,7 +351,7 @@ mod tests {
             "3 did not fit into the buffer, 2 waited for longer than events.max_age"
         );
         assert!(told.report.gap().is_empty());
-        told.counters.events_refused.add();
+        told.origin.losses.refused.add();
         assert!(told.report.gap().is_empty(), "not so soon again");
         assert!(told.report.due().is_some_and(|due| due > Instant::now()));
         let again = values(told.report.again());

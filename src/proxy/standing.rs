@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
+use super::counters::Counter;
 use crate::wire::id::random_64;
 use crate::wire::key::Place;
 use crate::wire::status::{Members, State};
@@ -32,8 +33,21 @@ pub struct Origin {
     pub epoch: Arc<str>,
     /// Its events that were published. Written by the publisher, as the next is.
     pub published: AtomicU64,
-    /// Its events that are known to be lost, as far as that is told.
-    pub lost: AtomicU64,
+    /// Its events that are known to be lost.
+    pub losses: Losses,
+    /// How often it was told that something may be lost and cannot be known.
+    pub unknown: AtomicU64,
+}
+
+/// Events that are known to be lost, by how.
+#[derive(Debug, Default)]
+pub struct Losses {
+    /// There was no room for them.
+    pub full: Counter,
+    /// They had waited too long.
+    pub old: Counter,
+    /// The bus refused them.
+    pub refused: Counter,
 }
 
 /// A change of where a proxy stands, on its way to the status subject, among the events.
@@ -133,7 +147,8 @@ impl Standing {
             status_subject: self.subjects.status(asterisk).into(),
             epoch: format!("{:016x}", random_64()).into(),
             published: AtomicU64::new(0),
-            lost: AtomicU64::new(0),
+            losses: Losses::default(),
+            unknown: AtomicU64::new(0),
         })
     }
 

@@ -314,7 +314,7 @@ mod tests {
             class: Class::Create,
             standing: Arc::new(Standing::new("app", Subjects::new("ari.", "app"))),
             queue: Arc::new(Queue::new(1, Duration::ZERO)),
-            answers: Answers::new(Outlet::default(), Arc::clone(&counters)),
+            answers: Answers::new(Outlet::default(), "ari.", Arc::clone(&counters)),
             counters,
             announce: bounded(1).0,
             stale: None,

@@ -37,6 +37,8 @@ pub struct Count<'a> {
     pub lost: Option<u64>,
     /// Events that are known to be lost so far.
     pub lost_total: u64,
+    /// How often so far it could not be known.
+    pub lost_unknown: u64,
 }
 
 /// The channels and bridges of an application, by their ids.
@@ -65,6 +67,7 @@ struct Body<'a> {
     seq: u64,
     lost: Option<u64>,
     lost_total: u64,
+    lost_unknown: u64,
     since: String,
     reason: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -97,6 +100,7 @@ pub fn status(
         seq: count.seq,
         lost: count.lost,
         lost_total: count.lost_total,
+        lost_unknown: count.lost_unknown,
         since: rfc3339(since),
         reason,
         details: None,
@@ -159,6 +163,7 @@ mod tests {
             seq: 7,
             lost,
             lost_total: 2,
+            lost_unknown: 1,
         };
         status(&place, State::Up, count, UNIX_EPOCH, "why", members)
             .iter()
@@ -172,7 +177,7 @@ mod tests {
             messages(None, None),
             [
                 json!({"asterisk": "00:01", "application": "test", "state": "up", "epoch": "e",
-                "seq": 7, "lost": null, "lost_total": 2, "since": "1970-01-01T00:00:00.000Z",
+                "seq": 7, "lost": null, "lost_total": 2, "lost_unknown": 1, "since": "1970-01-01T00:00:00.000Z",
                 "reason": "why"})
             ]
         );

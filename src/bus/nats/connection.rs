@@ -21,6 +21,8 @@ const IDLE: Duration = Duration::from_secs(2);
 /// Where messages go that are only sent to have something sent. Whoever may answer requests may
 /// publish to inboxes.
 const NOWHERE: &str = "_INBOX.ari-proxy";
+/// The number of a subscription that the crate does not come to.
+const ECHO: u64 = u64::MAX;
 /// How often, and how long apart, a broken connection is poked to free a flush that waits on it.
 const POKES: u32 = 200;
 const BETWEEN_POKES: Duration = Duration::from_millis(1);
@@ -40,8 +42,8 @@ pub(super) struct Connection {
     alive: Mutex<Option<Sender<()>>>,
     gone: Receiver<()>,
     ended: AtomicBool,
-    /// Over TLS only, see [`Connection::poke`].
-    echo: Mutex<Option<Echo>>,
+    /// Whether TLS is spoken, see [`Connection::poke`].
+    tls: bool,
     /// Held by the crate's reading thread and the flusher.
     remains: Weak<Remains>,
     /// Bytes handed over to the crate.
@@ -54,23 +56,6 @@ pub(super) struct Connection {
     /// For those who wait until more is taken.
     progress: (Mutex<()>, Condvar),
     kick: Sender<()>,
-}
-
-/// A subject of our own: what is published to it comes back.
-struct Echo {
-    subject: String,
-    subscription: nats::Subscription,
-}
-
-impl Echo {
-    fn on(connection: &nats::Connection) -> io::Result<Echo> {
-        let subject = connection.new_inbox();
-        let subscription = connection.subscribe(&subject)?;
-        Ok(Echo {
-            subject,
-            subscription,
-        })
-    }
 }
 
 /// What is said to the server last, on a connection that it may still read.
@@ -112,7 +97,7 @@ impl Connection {
             alive: Mutex::new(Some(alive)),
             gone,
             ended: AtomicBool::new(false),
-            echo: Mutex::new(None),
+            tls: greeting.tls,
             remains: Arc::downgrade(&remains),
             handed: AtomicU64::new(0),
             taken: AtomicU64::new(0),
@@ -123,9 +108,6 @@ impl Connection {
         });
         let options = options(server, greeting.tls, terms, &connection, &remains);
         let crates = options.connect(address(server, greeting.tls))?;
-        if greeting.tls {
-            *lock(&connection.echo) = Some(Echo::on(&crates)?);
-        }
         *lock(&connection.crates) = Some(crates);
         let flusher = Arc::clone(&connection);
         let flusher = move || {
@@ -225,13 +207,17 @@ impl Connection {
     /// Has the server send something. Over TLS the crate's writers read too, and what they read the
     /// reader does not see before something else arrives: a flush would wait for a PONG that is
     /// here already.
+    ///
+    /// It is a message to ourselves, on a subscription that the crate does not know and that ends with
+    /// it: nobody can send to it.
     pub(super) fn poke(&self) {
-        if let Some(echo) = &*lock(&self.echo)
+        if self.tls
             && let Ok(connection) = self.crates()
         {
-            while echo.subscription.try_next().is_some() {}
-            let subject = &echo.subject;
-            let _ = connection.try_publish_with_reply_or_headers(subject, None, None, []);
+            let echo = connection.new_inbox();
+            let subject =
+                format!("{NOWHERE} 0\r\n\r\nSUB {echo} {ECHO}\r\nUNSUB {ECHO} 1\r\nPUB {echo}");
+            let _ = connection.try_publish_with_reply_or_headers(&subject, None, None, []);
         }
     }
 
@@ -293,7 +279,6 @@ impl Connection {
     fn say_that_it_ended(&self) {
         self.ended.store(true, Ordering::Release);
         drop(lock(&self.alive).take());
-        drop(lock(&self.echo).take());
         self.progress.1.notify_all();
         self.kick();
     }
