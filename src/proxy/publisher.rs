@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, at, never, select};
+use crossbeam_channel::{Receiver, Sender, never, select, tick};
 
 use super::buffer::{Buffer, Item};
 use super::conductor;
@@ -28,6 +28,12 @@ const ROUND: usize = 1024;
 
 /// How long a link that takes nothing is waited for before orders are looked at.
 const PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often it looks, when no event comes, whether there is a loss to tell of.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the bus may take to take the last events.
+const LAST: Duration = Duration::from_millis(200);
 
 /// What the publisher is told.
 pub enum Order {
@@ -65,6 +71,7 @@ impl Publisher {
     pub fn run(self) {
         let mut outbox = Outbox::new(Report::new(&self.standing));
         let (nothing, no_clock) = (never(), never());
+        let look = tick(LOOK);
         loop {
             let published = self.publish_waiting(&mut outbox);
             self.held.store(outbox.held(), Ordering::Relaxed);
@@ -82,6 +89,10 @@ impl Publisher {
                 && !waiting
                 && let Some(reason) = outbox.finish.take()
             {
+                if let Some(link) = &outbox.link {
+                    // What the bus refuses of the last events is to be in it.
+                    link.settle(LAST);
+                }
                 let last = outbox.report.stopping(reason);
                 outbox.statuses.extend(last);
                 continue;
@@ -95,9 +106,8 @@ impl Publisher {
                 }
                 continue;
             }
-            let gap = outbox.report.due().filter(|_| outbox.usable).map(at);
             let (events, clock) = match outbox.usable {
-                true => (self.buffer.receiver(), gap.as_ref().unwrap_or(&no_clock)),
+                true => (self.buffer.receiver(), &look),
                 false => (&nothing, &no_clock),
             };
             select! {

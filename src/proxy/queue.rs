@@ -46,7 +46,7 @@ struct Pace {
 /// How many must have been taken for a pace.
 const TELLING: u32 = 32;
 /// With how many the past counts for half.
-const MANY: u32 = 1024;
+const MANY: u32 = 128;
 
 impl Pace {
     fn new(now: Instant) -> Pace {

@@ -120,7 +120,6 @@ impl Report {
             // Nothing more will be told of it: it gets what it is owed.
             let (origin, was_down) = (Arc::clone(&old.origin), old.state == State::Down);
             messages.extend(self.gap_at_once());
-            self.told = Lost::default();
             if !was_down {
                 let reason = format!("Asterisk goes by the id {} now", change.origin.asterisk);
                 let down = Change::new(State::Down, &origin, reason);
@@ -132,6 +131,7 @@ impl Report {
                     &down.reason,
                 ));
             }
+            self.told = Lost::default();
         }
         self.take_losses(&change.origin);
         self.uncertain = false;
@@ -151,13 +151,6 @@ impl Report {
         messages
     }
 
-    /// When there is a gap to tell.
-    pub fn due(&self) -> Option<Instant> {
-        let now = Instant::now();
-        self.is_gap()
-            .then(|| self.gap_told.map_or(now, |told| told + BETWEEN_GAPS))
-    }
-
     /// Whether anything was lost that is not told.
     pub fn is_gap(&self) -> bool {
         let current = self.current.as_ref();
@@ -172,7 +165,8 @@ impl Report {
 
     /// Tells of what was lost, if anything was and it is time.
     pub fn gap(&mut self) -> Vec<Message> {
-        if !self.is_gap() || self.due().is_none_or(|due| due > Instant::now()) {
+        let told = self.gap_told;
+        if !self.is_gap() || told.is_some_and(|told| told.elapsed() < BETWEEN_GAPS) {
             return Vec::new();
         }
         let Some(current) = self.current.take() else {
@@ -222,7 +216,7 @@ impl Report {
             epoch: &origin.epoch,
             seq: origin.published.load(Ordering::Relaxed),
             lost,
-            lost_total: Lost::of(origin).sum(),
+            lost_total: self.told.sum(),
             lost_unknown: origin.unknown.load(Ordering::Relaxed),
         };
         let place = self.standing.place(origin);
@@ -353,7 +347,7 @@ mod tests {
         assert!(told.report.gap().is_empty());
         told.origin.losses.refused.add();
         assert!(told.report.gap().is_empty(), "not so soon again");
-        assert!(told.report.due().is_some_and(|due| due > Instant::now()));
+        assert!(told.report.is_gap());
         let again = values(told.report.again());
         says(&again[0], "gap", 5, json!(1), 7);
         says(&again[1], "up", 5, json!(0), 7);

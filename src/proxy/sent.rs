@@ -28,15 +28,22 @@ pub struct Message {
     pub mark: Option<Mark>,
     /// Its body.
     pub body: Frame,
-    /// When it was published first.
+    /// When it was to be published first.
     pub since: Instant,
+}
+
+/// A message that was handed over.
+#[derive(Debug)]
+struct Handed {
+    number: u64,
+    when: Instant,
+    message: Message,
 }
 
 /// Messages handed to one link, in order.
 #[derive(Debug, Default)]
 pub struct Sent {
-    /// With their numbers.
-    messages: VecDeque<(u64, Message)>,
+    messages: VecDeque<Handed>,
     bytes: usize,
 }
 
@@ -44,7 +51,11 @@ impl Sent {
     /// Keeps what was handed over as `number`.
     pub fn keep(&mut self, number: u64, message: Message) {
         self.bytes += message.body.len();
-        self.messages.push_back((number, message));
+        self.messages.push_back(Handed {
+            number,
+            when: Instant::now(),
+            message,
+        });
     }
 
     /// How many messages are kept.
@@ -60,12 +71,12 @@ impl Sent {
     /// Forgets what is safe, now that the server has taken all up to `taken` and was last `heard`
     /// of then.
     pub fn forget(&mut self, taken: u64, heard: Instant) {
-        while let Some((number, message)) = self.messages.front() {
-            let kept = self.bytes <= MOST_KEPT && message.is_recent(heard);
-            if *number > taken || kept {
+        while let Some(first) = self.messages.front() {
+            let kept = self.bytes <= MOST_KEPT && first.is_recent(heard);
+            if first.number > taken || kept {
                 return;
             }
-            self.bytes -= message.body.len();
+            self.bytes -= first.message.body.len();
             self.messages.pop_front();
         }
     }
@@ -84,15 +95,15 @@ impl Sent {
         let died = away > RESTART || !same;
         self.messages
             .drain(..)
-            .filter(|(number, message)| *number > taken || (died && message.is_recent(heard)))
-            .map(|(_, message)| message)
+            .filter(|handed| handed.number > taken || (died && handed.is_recent(heard)))
+            .map(|handed| handed.message)
             .collect()
     }
 }
 
-impl Message {
+impl Handed {
     fn is_recent(&self, heard: Instant) -> bool {
-        heard.saturating_duration_since(self.since) < KEPT
+        heard.saturating_duration_since(self.when) < KEPT
     }
 }
 
@@ -118,6 +129,9 @@ mod tests {
                 number,
                 message(vec![number as u8], Duration::from_secs(*age)),
             );
+            if let Some(handed) = sent.messages.back_mut() {
+                handed.when = handed.message.since;
+            }
         }
         sent
     }

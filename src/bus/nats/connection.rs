@@ -52,6 +52,8 @@ pub(super) struct Connection {
     taken: AtomicU64,
     /// When the flush that is under way began, in milliseconds after `opened`, plus one.
     flushing: AtomicU64,
+    /// When it was poked last, likewise.
+    poked: AtomicU64,
     opened: Instant,
     /// For those who wait until more is taken.
     progress: (Mutex<()>, Condvar),
@@ -102,6 +104,7 @@ impl Connection {
             handed: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             flushing: AtomicU64::new(0),
+            poked: AtomicU64::new(0),
             opened: Instant::now(),
             progress: (Mutex::new(()), Condvar::new()),
             kick,
@@ -211,9 +214,13 @@ impl Connection {
     /// It is a message to ourselves, on a subscription that the crate does not know and that ends with
     /// it: nobody can send to it.
     pub(super) fn poke(&self) {
+        let now = self.clock();
+        let before = self.poked.load(Ordering::Relaxed);
         if self.tls
+            && now >= before + IMPATIENCE.as_millis() as u64
             && let Ok(connection) = self.crates()
         {
+            self.poked.store(now, Ordering::Relaxed);
             let echo = connection.new_inbox();
             let subject =
                 format!("{NOWHERE} 0\r\n\r\nSUB {echo} {ECHO}\r\nUNSUB {ECHO} 1\r\nPUB {echo}");

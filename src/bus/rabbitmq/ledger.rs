@@ -61,14 +61,15 @@ impl Ledger {
     /// The broker refuses message `number`, or all up to it: what is lost with them.
     pub(super) fn refuse(&self, number: u64, all: bool) -> Vec<Loss> {
         let book = self.lock();
+        let last = number.min(book.taken + book.open.len() as u64);
         let first = if all { book.taken + 1 } else { number };
-        let losses = (first..=number)
+        let losses = (first..=last)
             .filter(|number| !book.ahead.contains(number))
             .filter_map(|number| {
                 let index = usize::try_from(number.checked_sub(book.taken + 1)?).ok()?;
                 book.open.get(index)?.loss
             });
-        let losses = losses.take(book.open.len()).collect();
+        let losses = losses.collect();
         drop(book);
         self.take(number, all);
         losses
