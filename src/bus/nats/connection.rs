@@ -325,13 +325,14 @@ impl Connection {
             self.flushing.store(0, Ordering::SeqCst);
             match flushed {
                 Some(Ok(handed)) => self.taken.fetch_max(handed, Ordering::AcqRel),
-                Some(Err(error)) => {
-                    return match error.kind() {
-                        // Its threads are as stuck as the server.
-                        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => self.give_up(),
-                        _ => self.close(),
-                    };
-                }
+                Some(Err(error)) => match error.kind() {
+                    // Its threads are as stuck as the server: once more, to say the last word.
+                    io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => {
+                        self.give_up();
+                        continue;
+                    }
+                    _ => return self.close(),
+                },
                 None => return,
             };
             let guard = lock(&self.progress.0);
