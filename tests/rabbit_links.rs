@@ -137,7 +137,9 @@ impl Trial {
         assert!(missing.is_empty(), "missing: {missing:?}");
         let twice = self.received.len() - seen.len();
         println!("{} events, {twice} more than once", seen.len());
-        assert!(twice <= owed.len(), "{twice} of {} twice", owed.len());
+        // Three times the broker dies: at most as often is all of it published again, as what is repeated
+        // may be lost as well.
+        assert!(twice <= 3 * owed.len(), "{twice} of {} again", owed.len());
         let memory = self.proxy.rss_kib();
         assert!(
             memory < self.memory + MORE_MEMORY,
