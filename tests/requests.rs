@@ -232,7 +232,13 @@ fn connections_that_a_restart_of_asterisk_left_behind_fail_no_request(on: BusKin
         assert!(rig.asterisk.open_connections() > WORKERS);
         rig.asterisk.stop();
         rig.asterisk.restart();
-        wait_until("the proxy is up again", SOON, || rig.probe().is_none());
+        // It may serve for a moment before it notices that the websocket has gone.
+        wait_until("the proxy is connected again", SOON, || {
+            let lines = rig.proxy.lines();
+            let times = lines.iter().filter(|line| line.contains("connected for"));
+            times.count() == round + 2
+        });
+        wait_until("it serves", SOON, || rig.probe().is_none());
         rig.asterisk.forget();
         let asked: Vec<Messages> = (0..10 * WORKERS)
             .map(|n| match n % 2 {
