@@ -203,14 +203,19 @@ fn an_application_taken_over_is_told_and_taking_it_back(on: BusKind) {
     assert_eq!(order, ["1", "2", "replaced@2", "up@2", "3"]);
 }
 
-/// A bus that is away while this many events come, of which so many may wait.
-fn away(on: BusKind, events: usize, most: usize) -> (Rig, Relay, Both) {
+/// A rig whose proxy comes to the bus by way of a relay.
+fn relayed(on: BusKind, configure: impl FnOnce(ProxyBuilder) -> ProxyBuilder) -> (Rig, Relay) {
     let server = Server::start(on);
     let relay = Relay::start(server.port());
     let url = server.url_by(relay.port());
-    let rig = Rig::on(server, |proxy| {
+    let rig = Rig::on(server, |proxy| configure(proxy.env("MESSAGEBUS_URL", url)));
+    (rig, relay)
+}
+
+/// A bus that is away while this many events come, of which so many may wait.
+fn away(on: BusKind, events: usize, most: usize) -> (Rig, Relay, Both) {
+    let (rig, relay) = relayed(on, |proxy| {
         proxy
-            .env("MESSAGEBUS_URL", url)
             .env("EVENTS_MAX_COUNT", most.to_string())
             .env("EVENTS_MAX_AGE", "10s")
     });
@@ -255,14 +260,7 @@ fn what_does_not_fit_into_the_buffer_is_told_by_number(on: BusKind) {
 }
 
 fn what_waited_too_long_is_told_by_number(on: BusKind) {
-    let server = Server::start(on);
-    let relay = Relay::start(server.port());
-    let url = server.url_by(relay.port());
-    let rig = Rig::on(server, |proxy| {
-        proxy
-            .env("MESSAGEBUS_URL", url)
-            .env("EVENTS_MAX_AGE", "500ms")
-    });
+    let (rig, relay) = relayed(on, |proxy| proxy.env("EVENTS_MAX_AGE", "500ms"));
     let both = Both::of(&rig.bus);
     relay.refuse();
     rig.proxy.wait_log("lost");
@@ -282,14 +280,7 @@ fn what_waited_too_long_is_told_by_number(on: BusKind) {
 }
 
 fn changes_that_did_not_fit_into_the_buffer_are_told(on: BusKind) {
-    let server = Server::start(on);
-    let relay = Relay::start(server.port());
-    let url = server.url_by(relay.port());
-    let rig = Rig::on(server, |proxy| {
-        proxy
-            .env("MESSAGEBUS_URL", url)
-            .env("EVENTS_MAX_COUNT", "10")
-    });
+    let (rig, relay) = relayed(on, |proxy| proxy.env("EVENTS_MAX_COUNT", "10"));
     let both = Both::of(&rig.bus);
     relay.refuse();
     rig.proxy.wait_log("lost");
@@ -514,10 +505,7 @@ fn a_snapshot_that_asterisk_does_not_give_holds_nothing_up(on: BusKind) {
 }
 
 fn asterisk_that_is_down_is_told_on_a_new_link(on: BusKind) {
-    let server = Server::start(on);
-    let relay = Relay::start(server.port());
-    let url = server.url_by(relay.port());
-    let rig = Rig::on(server, |proxy| proxy.env("MESSAGEBUS_URL", url));
+    let (rig, relay) = relayed(on, |proxy| proxy);
     let statuses = rig.bus.subscribe("ari.status.>");
     rig.asterisk.stop();
     next(&statuses, "down");
@@ -551,14 +539,7 @@ fn an_asterisk_with_a_given_id_is_told_to_be_down_from_the_start(on: BusKind) {
 }
 
 fn losses_are_those_of_their_own_id(on: BusKind) {
-    let server = Server::start(on);
-    let relay = Relay::start(server.port());
-    let url = server.url_by(relay.port());
-    let rig = Rig::on(server, |proxy| {
-        proxy
-            .env("MESSAGEBUS_URL", url)
-            .env("EVENTS_MAX_COUNT", "3")
-    });
+    let (rig, relay) = relayed(on, |proxy| proxy.env("EVENTS_MAX_COUNT", "3"));
     let both = Both::of(&rig.bus);
     relay.refuse();
     rig.proxy.wait_log("lost");

@@ -87,15 +87,7 @@ enum Why {
 impl Subscriptions {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut desk = Desk {
-            link: None,
-            number: 0,
-            subjects: Vec::new(),
-            takes: false,
-            took: None,
-            backoff: Backoff::new(),
-            refusal: None,
-        };
+        let mut desk = Desk::new();
         let mut wait = None;
         loop {
             if !self.wait_for_order(&mut desk, wait.take()) {
@@ -260,6 +252,19 @@ impl Subscriptions {
 }
 
 impl Desk {
+    /// Without a link.
+    fn new() -> Desk {
+        Desk {
+            link: None,
+            number: 0,
+            subjects: Vec::new(),
+            takes: false,
+            took: None,
+            backoff: Backoff::new(),
+            refusal: None,
+        }
+    }
+
     fn takes(&mut self, takes: bool) {
         if self.takes != takes {
             self.took = self.takes.then(Instant::now);
@@ -322,15 +327,7 @@ mod tests {
             waker,
             tell,
         };
-        let mut desk = Desk {
-            link: None,
-            number: 0,
-            subjects: Vec::new(),
-            takes: false,
-            took: None,
-            backoff: Backoff::new(),
-            refusal: None,
-        };
+        let mut desk = Desk::new();
         for number in 1..=2 {
             order.send(Order::Listen(number, None, Vec::new())).unwrap();
         }
