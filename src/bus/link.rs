@@ -194,7 +194,7 @@ pub trait Link: Send + Sync + fmt::Display {
     /// not have delivered.
     fn heard(&self) -> Instant;
 
-    /// Hands an answer over, as [`Link::publish`] does.
+    /// Hands an answer over, as [`Link::publish`] does, and has it sent.
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError>;
 
     /// Sends what was handed over, without waiting for it.

@@ -1,12 +1,11 @@
-//! NATS behind the trait. The crate's defects (crates.md) are contained here:
+//! NATS behind the trait: a socket of ours for what leaves, the crate for what comes. The crate's
+//! defects (crates.md) are contained here:
 //!
-//! - It hangs on a silent server: a server is asked for its INFO, and without TLS for a PONG, on a
-//!   socket of ours first.
+//! - It sends nothing at once without waiting for the server's answer, three threads' work for each
+//!   event: what leaves, leaves on a connection of our own, `outgoing`.
+//! - It hangs on a silent server: a server is greeted on a socket of ours first.
 //! - It reconnects by itself, and gives up: it is let go as soon as a connection breaks.
-//! - It flushes every 5 ms: a thread of ours flushes when something was published, and each flush
-//!   ends with the server's PONG, which also tells how much the server has taken.
-//! - It blocks for ever on a server that takes nothing: what the server has not taken yet is bounded;
-//!   beyond what the sockets hold, only bodies over 30 KiB are written by the thread that publishes.
+//! - It flushes every 5 ms: a thread of ours flushes when something was subscribed to.
 //! - It ends a connection over a message that it cannot read, which anybody may send who may send
 //!   requests: these have a connection of their own, `incoming`, without which the link lives on.
 //! - It forgets a subscription before the server does: the server is told first.
@@ -15,7 +14,6 @@
 //!   [`places`](super::places).
 //! - It panics over a line of more than 4 KiB that comes in two reads: its thread tells us when it ends.
 //! - It drops what is too much without a word to whoever asked: that is counted, and it is held back.
-//! - It checks neither subjects nor sizes: we do.
 //! - It loads the system's certificates even for plain links: it is given an empty list instead.
 
 #![expect(
@@ -24,51 +22,36 @@
 )]
 
 mod connection;
+mod dial;
 mod inbox;
 mod incoming;
 mod opening;
+mod outgoing;
+mod protocol;
+mod socket;
 
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Receiver;
 
-use self::connection::Connection;
+use self::dial::{Dialled, dial};
 use self::inbox::NatsInbox;
 use self::incoming::Incoming;
-use self::opening::{Greeting, greet};
-use super::link::{EPOCH_HEADER, SEQ_HEADER, Use};
+use self::outgoing::Outgoing;
+use super::link::Use;
 use super::places::Places;
 use super::{BusError, Link, Mark, Reply, Terms, Topic};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 use crate::wire::subject::publishable;
 
-/// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
-/// for 10 000 events a second over a link that delays 200 ms.
-const WINDOW: u64 = 1024 * 1024;
-/// The same for TLS, where the crate's buffer of 64 KiB fails for good when the socket is full too.
-const TLS_WINDOW: u64 = 128 * 1024;
-/// Bodies up to this size fit into the crate's buffer of 32 KiB with what it reserves.
-const LARGEST_BUFFERED: usize = 30 * 1024;
-/// What the sockets of a connection hold on any network before the first byte is read: 64 KiB each
-/// here and there are the least that Linux begins with. On loopback it is some MiB (crates.md).
-const HELD_BY_SOCKETS: u64 = 64 * 1024;
-/// More than the headers of an event take, in bytes.
-const HEADERS: usize = 96;
-/// How often handing over is tried again before it is waited for.
-const SPINS: u32 = 32;
-/// How often a large body waits for the buffer to be empty before it is written all the same.
-const PATIENCE: u32 = 8;
-
 /// A link to one NATS server: the connection that everything leaves on, by which it lives and dies,
 /// and the one that requests come on.
 pub struct NatsLink {
-    outgoing: Arc<Connection>,
+    outgoing: Arc<Outgoing>,
     incoming: Arc<Incoming>,
     server: String,
     largest: usize,
@@ -78,9 +61,6 @@ pub struct NatsLink {
     headless: Occasionally,
     /// How many bytes the server has taken when it has the last event.
     event: AtomicU64,
-    window: u64,
-    /// What the sockets hold even if the server reads nothing.
-    held_by_sockets: u64,
 }
 
 impl NatsLink {
@@ -90,109 +70,39 @@ impl NatsLink {
         terms: &Terms,
         places: &Places,
     ) -> Result<Arc<dyn Link>, BusError> {
-        let greeting =
-            greet(server).map_err(|error| BusError::Unreachable(format!("{server}: {error}")))?;
-        let link = NatsLink::open(server, &greeting, terms, places).map_err(|error| {
-            BusError::Refused {
-                server: server.to_string(),
-                why: error.to_string(),
-            }
-        })?;
-        Ok(Arc::new(link))
-    }
-
-    fn open(
-        server: &BusServer,
-        greeting: &Greeting,
-        terms: &Terms,
-        places: &Places,
-    ) -> io::Result<NatsLink> {
-        let outgoing = Connection::open(server, greeting, terms, places)?;
-        let largest = outgoing
-            .crates()
-            .map_err(|_| io::ErrorKind::ConnectionReset)?
-            .max_payload();
-        Ok(NatsLink {
-            incoming: Incoming::new(server, terms, places, &outgoing),
+        let Dialled {
+            socket,
+            info,
+            greeting,
+            lines,
+        } = dial(server, &terms.name)?;
+        let outgoing = Outgoing::start(socket, lines)
+            .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
+        Ok(Arc::new(NatsLink {
+            incoming: Incoming::begin(server, greeting, terms, places, &outgoing),
             outgoing,
             server: server.to_string(),
-            largest,
-            headers: greeting.headers,
+            largest: info.max_payload,
+            headers: info.headers,
             headless: Occasionally::new(),
             event: AtomicU64::new(0),
-            window: if greeting.tls { TLS_WINDOW } else { WINDOW },
-            held_by_sockets: match greeting.loopback {
-                _ if greeting.tls => 0,
-                true => WINDOW,
-                false => HELD_BY_SOCKETS,
-            },
-        })
+        }))
     }
 
-    fn hand_over(
-        &self,
-        subject: &str,
-        headers: Option<&nats::HeaderMap>,
-        body: &[u8],
-    ) -> Result<(), BusError> {
+    fn hand_over(&self, subject: &str, mark: Option<&Mark>, body: &[u8]) -> Result<u64, BusError> {
         if !publishable(subject) {
             return Err(BusError::Subject(subject.to_owned()));
         }
         // Headers count.
-        let around = headers.map_or(0, |_| HEADERS);
-        if body.len() + around > self.largest {
+        let size = body.len() + mark.map_or(0, |mark| protocol::headers(mark).len());
+        if size > self.largest {
             return Err(BusError::TooLarge {
-                size: body.len() + around,
+                size,
                 limit: self.largest,
             });
         }
-        let connection = self.outgoing.crates()?;
-        let mut tries = 0_u32;
-        loop {
-            if self.is_lost() {
-                return Err(BusError::Lost);
-            }
-            let on_its_way = self.outgoing.on_its_way();
-            if on_its_way < self.window {
-                // Written through where the socket holds it for sure, or where it does not fit into
-                // the crate's buffer; everything else must not touch the socket on this thread.
-                let held = on_its_way + (body.len() as u64) < self.held_by_sockets;
-                let large =
-                    body.len() > LARGEST_BUFFERED && (on_its_way == 0 || tries > SPINS + PATIENCE);
-                let handed = if held || large {
-                    Some(connection.publish_with_reply_or_headers(subject, None, headers, body))
-                } else {
-                    connection.try_publish_with_reply_or_headers(subject, None, headers, body)
-                };
-                match handed {
-                    Some(Ok(())) => {
-                        self.outgoing.handed(subject.len() + around + body.len());
-                        return Ok(());
-                    }
-                    // Nothing whole was written: on another link it is the first time.
-                    Some(Err(_)) => {
-                        self.outgoing.close();
-                        return Err(BusError::Lost);
-                    }
-                    // The buffer is full, or another thread is at it.
-                    None => {}
-                }
-            }
-            tries += 1;
-            self.outgoing.kick();
-            if tries < SPINS {
-                thread::yield_now();
-            } else {
-                self.outgoing.poke();
-                self.outgoing.wait_for_progress(Duration::from_millis(1));
-            }
-        }
+        self.outgoing.put(subject, mark, body)
     }
-}
-
-fn headers(mark: &Mark) -> nats::HeaderMap {
-    let seq = mark.seq.to_string();
-    nats::HeaderMap::from_iter([(EPOCH_HEADER, &*mark.epoch), (SEQ_HEADER, &seq)])
 }
 
 impl fmt::Display for NatsLink {
@@ -212,9 +122,8 @@ impl Link for NatsLink {
         if mark.is_some() && !self.headers && self.headless.now() {
             log::warn!("bus: {self} takes no headers: events.headers has no effect");
         }
-        let headers = mark.filter(|_| self.headers).map(headers);
-        self.hand_over(subject, headers.as_ref(), body)?;
-        let handed = self.outgoing.all_handed();
+        let mark = mark.filter(|_| self.headers);
+        let handed = self.hand_over(subject, mark, body)?;
         if topic == Topic::Event {
             self.event.store(handed, Ordering::Release);
         }
@@ -235,20 +144,21 @@ impl Link for NatsLink {
     }
 
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
-        self.hand_over(&reply.to, None, body)
+        self.hand_over(&reply.to, None, body)?;
+        self.outgoing.flush_soon();
+        Ok(())
     }
 
     fn flush(&self) {
-        // A kick that is waiting already does for this one too, but tells that the flusher waits.
         self.outgoing.flush();
     }
 
     fn wait(&self, limit: Duration) {
-        self.outgoing.wait_for_progress(limit);
+        self.outgoing.wait(limit);
     }
 
     fn settle(&self, limit: Duration) -> bool {
-        self.outgoing.settle(self.outgoing.all_handed(), limit)
+        self.outgoing.settle(limit)
     }
 
     fn with_inbox(&self, _: Topic, work: Use<'_>) -> Result<(), BusError> {
@@ -260,7 +170,7 @@ impl Link for NatsLink {
     fn check(&self) {
         if self.outgoing.is_silent() {
             log::warn!("bus: {self} does not answer");
-            self.outgoing.give_up();
+            self.outgoing.end();
         } else {
             self.incoming.check();
         }
@@ -275,8 +185,7 @@ impl Link for NatsLink {
     }
 
     fn why(&self) -> Option<String> {
-        // The crate does not say.
-        None
+        self.outgoing.why()
     }
 
     fn peer(&self) -> String {
@@ -286,7 +195,7 @@ impl Link for NatsLink {
     fn close(&self) {
         // Of a server that was lost on one connection it is not known whether it answers on the other.
         self.incoming.end(!self.is_lost());
-        self.outgoing.close();
+        self.outgoing.end();
     }
 }
 

@@ -29,10 +29,7 @@ impl Outlet {
 
     /// Sends an answer.
     pub fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
-        let link = self.link()?;
-        link.answer(reply, body)?;
-        link.flush();
-        Ok(())
+        self.link()?.answer(reply, body)
     }
 
     /// The link of the moment. The lock is not held while it is used.

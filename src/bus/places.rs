@@ -9,14 +9,12 @@ use std::thread;
 use super::BusError;
 
 /// How many attempts, or links that they made, may be stuck.
-const ATTEMPTS: usize = 8;
-/// How many connections a link has at most that can be stuck.
-const CONNECTIONS: usize = 2;
+const PLACES: usize = 8;
 
 /// The places of all that is stuck. Clones are the same places.
 #[derive(Clone, Default)]
 pub struct Places {
-    /// How many connections' worth is taken.
+    /// How many are taken.
     taken: Arc<AtomicUsize>,
 }
 
@@ -38,7 +36,7 @@ impl Places {
     fn take(&self) -> Result<Place, BusError> {
         self.taken
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |taken| {
-                (taken < ATTEMPTS * CONNECTIONS).then_some(taken + CONNECTIONS)
+                (taken < PLACES).then_some(taken + 1)
             })
             .map(|_| Place(self.clone()))
             .map_err(|_| BusError::TooManyHang)
@@ -50,7 +48,7 @@ struct Place(Places);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.taken.fetch_sub(CONNECTIONS, Ordering::AcqRel);
+        self.0.taken.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -95,7 +93,7 @@ mod tests {
     fn attempts_that_hang_are_bounded_and_free_their_places() {
         let places = Places::default();
         let (end, ended) = bounded::<()>(0);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..PLACES {
             let ended = ended.clone();
             let hangs = move || assert!(ended.recv().is_err());
             assert_eq!(places.attempt(hangs), Ok(()));
@@ -110,9 +108,7 @@ mod tests {
     #[test]
     fn connections_that_were_given_up_take_places_until_they_are_gone() {
         let places = Places::default();
-        let remains: Vec<Remains> = (0..ATTEMPTS * CONNECTIONS)
-            .map(|_| Remains::new(&places))
-            .collect();
+        let remains: Vec<Remains> = (0..PLACES).map(|_| Remains::new(&places)).collect();
         assert!(places.take().is_ok(), "those of use take none");
         for remains in &remains {
             remains.count();

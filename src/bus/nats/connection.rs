@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::opening::{Greeting, address, options};
+use super::dial::Greeting;
+use super::opening::{address, options};
 use crate::bus::places::{Places, Remains};
 use crate::bus::{BusError, Terms};
 use crate::config::BusServer;
@@ -146,13 +147,6 @@ impl Connection {
         lock(&self.crates).clone().ok_or(BusError::Lost)
     }
 
-    /// How many bytes are with the crate or on their way.
-    pub(super) fn on_its_way(&self) -> u64 {
-        // In this order: what is taken was handed over before.
-        let taken = self.taken.load(Ordering::Acquire);
-        self.handed.load(Ordering::Acquire).saturating_sub(taken)
-    }
-
     /// Counts `bytes` that were handed to the crate; when the server has taken as many as are
     /// returned, it has taken these.
     pub(super) fn handed(&self, bytes: usize) -> u64 {
@@ -162,11 +156,6 @@ impl Connection {
     /// How many bytes were handed over so far.
     pub(super) fn all_handed(&self) -> u64 {
         self.handed.load(Ordering::Acquire)
-    }
-
-    /// How many of them the server has taken.
-    pub(super) fn all_taken(&self) -> u64 {
-        self.taken.load(Ordering::Acquire)
     }
 
     pub(super) fn has_taken(&self, bytes: u64) -> bool {

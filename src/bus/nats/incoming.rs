@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::connection::{Connection, lock};
-use super::opening::greet;
+use super::dial::{Greeting, dial};
+use super::outgoing::Outgoing;
 use crate::bus::places::Places;
 use crate::bus::supervisor::ATTEMPT;
 use crate::bus::{BusError, Terms};
@@ -29,12 +30,14 @@ pub(super) struct Incoming {
     terms: Terms,
     places: Places,
     /// What the link lives and dies with.
-    outgoing: Arc<Connection>,
+    outgoing: Arc<Outgoing>,
     state: Mutex<State>,
     occasionally: Occasionally,
 }
 
 struct State {
+    /// What the server said of itself just now, for the first attempt.
+    greeting: Option<Greeting>,
     connection: Option<Arc<Connection>>,
     /// The attempt to open it that is under way.
     attempt: Option<Attempt>,
@@ -66,13 +69,16 @@ pub(super) enum Wanted {
 }
 
 impl Incoming {
-    pub(super) fn new(
+    /// That of a link to a `server` which was greeted just now. It is being opened: somebody will want
+    /// it soon.
+    pub(super) fn begin(
         server: &BusServer,
+        greeting: Greeting,
         terms: &Terms,
         places: &Places,
-        outgoing: &Arc<Connection>,
+        outgoing: &Arc<Outgoing>,
     ) -> Arc<Incoming> {
-        Arc::new(Incoming {
+        let incoming = Arc::new(Incoming {
             server: server.clone(),
             terms: Terms {
                 name: format!("{} requests", terms.name),
@@ -81,6 +87,7 @@ impl Incoming {
             places: places.clone(),
             outgoing: Arc::clone(outgoing),
             state: Mutex::new(State {
+                greeting: Some(greeting),
                 connection: None,
                 attempt: None,
                 attempts: 0,
@@ -89,7 +96,10 @@ impl Incoming {
                 broke: None,
             }),
             occasionally: Occasionally::new(),
-        })
+        });
+        // What is wrong with it is told to whoever wants it.
+        let _ = incoming.want();
+        incoming
     }
 
     pub(super) fn server(&self) -> &BusServer {
@@ -147,7 +157,7 @@ impl Incoming {
             Err(BusError::TooManyHang) => {
                 drop(state);
                 // The supervisor finds no place either, and ends the process.
-                self.outgoing.close();
+                self.outgoing.end();
                 Err(BusError::Lost)
             }
             Err(error) => Err(error),
@@ -190,8 +200,9 @@ impl Incoming {
             return self.conclude(number, Err(BusError::Lost), end);
         }
         let server = &self.server;
-        let opened = greet(server)
-            .map_err(|error| BusError::Unreachable(format!("{server}: {error}")))
+        let greeting = self.state().greeting.take();
+        let opened = greeting
+            .map_or_else(|| self.greet(), Ok)
             .and_then(|greeting| {
                 Connection::open(server, &greeting, &self.terms, &self.places).map_err(|error| {
                     BusError::Refused {
@@ -204,6 +215,12 @@ impl Incoming {
             return self.conclude(number, Err(BusError::Lost), end);
         }
         self.conclude(number, opened, end);
+    }
+
+    /// Has the server let us in, and let go of it, so that one that is stuck does not hang the crate,
+    /// which nothing frees.
+    fn greet(&self) -> Result<Greeting, BusError> {
+        dial(&self.server, &format!("{} greeting", self.terms.name)).map(|dialled| dialled.greeting)
     }
 
     fn is_lost_within(&self, wait: Duration) -> bool {

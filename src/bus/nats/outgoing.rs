@@ -1,0 +1,383 @@
+//! The connection that events, statuses, announcements and answers leave on: a socket of ours. The
+//! crate sends nothing at once without waiting for the server's answer, which costs more than all else
+//! that is done for an event, and cannot shut its socket (crates.md).
+//!
+//! What is handed over is collected, and written by whoever flushes, without a thread between. While
+//! one writes, others leave what they have to it. Answers of many workers that come close together are
+//! written together, by the flusher. What the server has taken is asked for with a PING
+//! every [`PIECE`] bytes, and when there has been no answer for [`LINGER`].
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded};
+
+use super::connection::lock;
+use super::dial::is_timeout;
+use super::protocol::{self, Lines, PING, PONG, Said};
+use super::socket::Socket;
+use crate::bus::{BusError, Mark};
+use crate::logging::Occasionally;
+
+/// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
+/// for 10 000 events a second over a link that delays 200 ms.
+const WINDOW: u64 = 1024 * 1024;
+/// After how many bytes the server is asked what it has taken.
+const PIECE: u64 = WINDOW / 8;
+/// How long it may not be known what the server has taken of the last messages.
+const LINGER: Duration = Duration::from_millis(50);
+/// How long nothing may be heard of a server before it is asked whether it lives.
+const IDLE: Duration = Duration::from_secs(2);
+/// How long a server may take to answer.
+const SILENCE: Duration = Duration::from_secs(5);
+/// How many times a thread writes what others hand over meanwhile, before it has other things to do.
+const ROUNDS: u32 = 4;
+/// How close together answers are that are better written together.
+const CLOSE: Duration = Duration::from_micros(100);
+/// How large a buffer stays, in bytes.
+const KEPT: usize = 64 * 1024;
+/// How long before the end the server's words say why.
+const WHY: Duration = Duration::from_secs(1);
+
+/// The connection.
+pub(super) struct Outgoing {
+    socket: Socket,
+    out: Mutex<Out>,
+    /// The server has taken more.
+    progress: Condvar,
+    /// The flusher is to write.
+    kicked: Condvar,
+    /// Dropped when it ends.
+    alive: Mutex<Option<Sender<()>>>,
+    gone: Receiver<()>,
+    ended: AtomicBool,
+    /// Bytes handed over.
+    handed: AtomicU64,
+    /// Bytes that the server has taken.
+    taken: AtomicU64,
+}
+
+/// What is on its way out.
+#[derive(Default)]
+struct Out {
+    /// What nobody has begun to write.
+    waiting: Vec<u8>,
+    /// An empty buffer, to be used again.
+    spare: Vec<u8>,
+    /// Whether a thread is writing.
+    writing: bool,
+    /// When one did last.
+    wrote: Option<Instant>,
+    /// Whether the flusher is to write.
+    kicked: bool,
+    /// How much was handed over before each PING that is not answered yet, and when it was put.
+    pings: VecDeque<(u64, Instant)>,
+    /// How much was handed over before the last PING.
+    asked: u64,
+    /// Whether all was taken, so that the reader sleeps: what follows must come with a PING.
+    resting: bool,
+    /// The server's last complaint.
+    why: Option<(String, Instant)>,
+}
+
+impl Outgoing {
+    /// Publishes on `socket`, on which the server said `lines` since it let us in.
+    pub(super) fn start(socket: Socket, lines: Lines) -> io::Result<Arc<Outgoing>> {
+        let (alive, gone) = bounded(0);
+        let outgoing = Arc::new(Outgoing {
+            socket,
+            out: Mutex::default(),
+            progress: Condvar::new(),
+            kicked: Condvar::new(),
+            alive: Mutex::new(Some(alive)),
+            gone,
+            ended: AtomicBool::new(false),
+            handed: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+        });
+        let reader = Arc::clone(&outgoing);
+        spawn("bus-taken", move || {
+            if let Err(error) = reader.read(lines) {
+                log::debug!("bus: {error}");
+            }
+            reader.end();
+        })?;
+        let flusher = Arc::clone(&outgoing);
+        spawn("bus-flush", move || flusher.write_when_kicked()).inspect_err(|_| outgoing.end())?;
+        Ok(outgoing)
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Disconnected when it has ended.
+    pub(super) fn gone(&self) -> &Receiver<()> {
+        &self.gone
+    }
+
+    /// The server's words shortly before the end.
+    pub(super) fn why(&self) -> Option<String> {
+        let out = lock(&self.out);
+        let recent = out.why.as_ref().filter(|(_, when)| when.elapsed() < WHY);
+        recent.map(|(why, _)| why.clone())
+    }
+
+    /// How many bytes were handed over so far.
+    pub(super) fn all_handed(&self) -> u64 {
+        self.handed.load(Ordering::Acquire)
+    }
+
+    /// How many of them the server has taken.
+    pub(super) fn all_taken(&self) -> u64 {
+        self.taken.load(Ordering::Acquire)
+    }
+
+    pub(super) fn has_taken(&self, bytes: u64) -> bool {
+        self.all_taken() >= bytes
+    }
+
+    /// Hands a message over, for the next flush; when the server has taken as many bytes as are
+    /// returned, it has taken this one. Waits while too much is on its way.
+    pub(super) fn put(
+        &self,
+        subject: &str,
+        mark: Option<&Mark>,
+        body: &[u8],
+    ) -> Result<u64, BusError> {
+        let mut out = lock(&self.out);
+        loop {
+            if self.has_ended() {
+                return Err(BusError::Lost);
+            }
+            let handed = self.all_handed();
+            if handed - self.all_taken() < WINDOW {
+                let before = out.waiting.len();
+                protocol::put(&mut out.waiting, subject, mark, body);
+                let handed = handed + (out.waiting.len() - before) as u64;
+                self.handed.store(handed, Ordering::Release);
+                return Ok(handed);
+            }
+            out = if out.waiting.is_empty() || out.writing {
+                self.sleep(out)
+            } else {
+                drop(out);
+                self.flush();
+                lock(&self.out)
+            };
+        }
+    }
+
+    /// Writes what was handed over, or leaves it to the thread that is writing.
+    pub(super) fn flush(&self) {
+        self.write(lock(&self.out), ROUNDS);
+    }
+
+    /// The same, unless there was much to write just now: then several messages are written at once,
+    /// by the flusher.
+    pub(super) fn flush_soon(&self) {
+        let out = lock(&self.out);
+        if out.wrote.is_some_and(|when| when.elapsed() < CLOSE) {
+            self.kick(out);
+        } else {
+            self.write(out, ROUNDS);
+        }
+    }
+
+    fn kick(&self, mut out: MutexGuard<'_, Out>) {
+        if !out.kicked && !out.writing {
+            out.kicked = true;
+            drop(out);
+            self.kicked.notify_one();
+        }
+    }
+
+    /// Writes what waits, and what others hand over meanwhile; after as many `rounds` that is the
+    /// flusher's.
+    fn write<'a>(&'a self, mut out: MutexGuard<'a, Out>, rounds: u32) {
+        if out.writing {
+            return;
+        }
+        out.writing = true;
+        for _ in 0..rounds {
+            if out.waiting.is_empty() || self.has_ended() {
+                break;
+            }
+            if out.resting || self.all_handed() - out.asked >= PIECE {
+                self.ask(&mut out);
+            }
+            let spare = std::mem::take(&mut out.spare);
+            let mut bytes = std::mem::replace(&mut out.waiting, spare);
+            drop(out);
+            let written = self.socket.write(&bytes);
+            bytes.clear();
+            bytes.shrink_to(KEPT);
+            out = lock(&self.out);
+            out.spare = bytes;
+            out.wrote = Some(Instant::now());
+            if let Err(error) = written {
+                drop(out);
+                log::debug!("bus: {error}");
+                return self.end();
+            }
+        }
+        out.writing = false;
+        if !out.waiting.is_empty() {
+            self.kick(out);
+        }
+    }
+
+    /// The flusher: writes what it is kicked for.
+    fn write_when_kicked(&self) {
+        let mut out = lock(&self.out);
+        while !self.has_ended() {
+            if out.kicked {
+                out.kicked = false;
+                self.write(out, u32::MAX);
+                out = lock(&self.out);
+            } else {
+                let woken = self.kicked.wait(out);
+                out = woken.unwrap_or_else(PoisonError::into_inner);
+            }
+        }
+    }
+
+    /// Puts a PING after all that was handed over.
+    fn ask(&self, out: &mut Out) {
+        out.waiting.extend_from_slice(PING);
+        out.asked = self.all_handed();
+        out.pings.push_back((out.asked, Instant::now()));
+        out.resting = false;
+    }
+
+    fn sleep<'a>(&self, out: MutexGuard<'a, Out>) -> MutexGuard<'a, Out> {
+        let woken = self.progress.wait_timeout(out, LINGER);
+        woken.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Waits until the server has taken more, at most for `limit`.
+    pub(super) fn wait(&self, limit: Duration) {
+        let out = lock(&self.out);
+        if !self.has_ended() {
+            drop(self.progress.wait_timeout(out, limit));
+        }
+    }
+
+    /// Waits until the server has taken all that was handed over, at most for `limit`; whether it has.
+    pub(super) fn settle(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let handed = self.all_handed();
+        self.ask(&mut lock(&self.out));
+        self.flush();
+        let mut out = lock(&self.out);
+        while !self.has_taken(handed) {
+            if Instant::now() >= deadline || self.has_ended() {
+                return false;
+            }
+            out = self.sleep(out);
+        }
+        true
+    }
+
+    /// Whether the server has not answered for too long.
+    pub(super) fn is_silent(&self) -> bool {
+        let out = lock(&self.out);
+        let first = out.pings.front();
+        first.is_some_and(|(_, when)| when.elapsed() > SILENCE)
+    }
+
+    /// Ends it. Whoever writes or reads is freed; what the socket holds still leaves.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        drop(lock(&self.alive).take());
+        self.socket.shut();
+        // Who has just seen that it has not ended sleeps now.
+        drop(lock(&self.out));
+        self.progress.notify_all();
+        self.kicked.notify_all();
+    }
+
+    /// The reader: hears what the server has taken, and asks it now and then. Ends with the connection.
+    fn read(&self, mut lines: Lines) -> io::Result<()> {
+        let occasionally = Occasionally::new();
+        let mut limit = Duration::ZERO;
+        while !self.has_ended() {
+            while let Some(line) = lines.next() {
+                self.hear(&line, &occasionally);
+            }
+            if lines.is_too_long() {
+                return Err(io::Error::other("the server says what is not NATS"));
+            }
+            let patience = self.patience();
+            if limit != patience {
+                self.socket.set_read_timeout(patience)?;
+                limit = patience;
+            }
+            match self.socket.read(lines.end()) {
+                Ok(true) => {}
+                Ok(false) => return Err(io::Error::other("the server ended the connection")),
+                Err(error) if is_timeout(&error) => self.look(limit == IDLE),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// How long to wait for what the server says.
+    fn patience(&self) -> Duration {
+        let out = lock(&self.out);
+        if out.resting { IDLE } else { LINGER }
+    }
+
+    /// Nothing was heard for a while: asks the server if there is reason to.
+    fn look(&self, idle: bool) {
+        let mut out = lock(&self.out);
+        if !out.pings.is_empty() {
+            return;
+        }
+        if idle || !self.has_taken(self.all_handed()) {
+            self.ask(&mut out);
+            drop(out);
+            self.flush();
+        } else {
+            out.resting = true;
+        }
+    }
+
+    fn hear(&self, line: &str, occasionally: &Occasionally) {
+        match Said::of(line) {
+            Said::Pong => {
+                let mut out = lock(&self.out);
+                if let Some((taken, _)) = out.pings.pop_front() {
+                    self.taken.fetch_max(taken, Ordering::AcqRel);
+                    self.progress.notify_all();
+                }
+            }
+            Said::Ping => {
+                lock(&self.out).waiting.extend_from_slice(PONG);
+                self.flush();
+            }
+            // A refused permission comes with every message: said now and then.
+            Said::Error(why) => {
+                lock(&self.out).why = Some((why.to_owned(), Instant::now()));
+                if !self.has_ended() && occasionally.now() {
+                    log::warn!("bus: {why}");
+                } else {
+                    log::debug!("bus: {why}");
+                }
+            }
+            Said::Info(_) | Said::Other(_) => {}
+        }
+    }
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.into())
+        .spawn(work)
+        .map(drop)
+}
