@@ -7,6 +7,8 @@
 #![allow(deprecated)]
 
 mod announce;
+#[path = "bench/checks.rs"]
+mod bench;
 mod conformance;
 mod defects;
 mod events;

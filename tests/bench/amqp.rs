@@ -11,7 +11,7 @@ use amiquip::{
     FieldTable, Publish, QueueDeclareOptions, QueueDeleteOptions,
 };
 
-use super::client::{Answer, Client, Conversation, Outlet, Topic};
+use super::client::{Answer, Client, Conversation, Topic};
 
 /// How often listeners look whether to stop.
 const LOOK: Duration = Duration::from_millis(20);
@@ -169,7 +169,7 @@ impl Client for AmqpClient {
         })
     }
 
-    fn converse(&self, subject: &str, body: &[u8], talk: &mut dyn FnMut(&mut dyn Conversation)) {
+    fn converse(&self, subject: &str, talk: &mut dyn FnMut(&mut dyn Conversation)) {
         self.with_channel(&mut |channel| {
             let answers = channel
                 .basic_consume(DIRECT_REPLY, unacknowledged())
@@ -178,59 +178,11 @@ impl Client for AmqpClient {
                 channel,
                 answers: &answers,
                 subject,
-                body,
                 unanswered: Some(VecDeque::new()),
             });
             end(&answers);
         });
     }
-
-    fn publish(&self, subject: &str, send: &mut dyn FnMut(&mut dyn Outlet)) {
-        self.with_channel(&mut |channel| send(&mut AmqpOutlet { channel, subject }));
-    }
-
-    fn echo(&self, subject: &str, answer: &[u8], stop: &AtomicBool, ready: &mut dyn FnMut()) {
-        self.with_queue(
-            "ari.request",
-            subject,
-            "x-expires",
-            &mut |channel, consumer| {
-                ready();
-                while !stop.load(Ordering::Relaxed) {
-                    let Ok(message) = consumer.receiver().recv_timeout(LOOK) else {
-                        continue;
-                    };
-                    let request = delivery(message).properties;
-                    let reply = request.reply_to().clone().unwrap_or_default();
-                    let mut properties = AmqpProperties::default();
-                    if let Some(id) = request.correlation_id() {
-                        properties = properties.with_correlation_id(id.clone());
-                    }
-                    channel
-                        .basic_publish("", Publish::with_properties(answer, reply, properties))
-                        .expect("answered");
-                }
-            },
-        );
-    }
-}
-
-/// Events with a routing key.
-struct AmqpOutlet<'a> {
-    channel: &'a Channel,
-    subject: &'a str,
-}
-
-impl Outlet for AmqpOutlet<'_> {
-    fn put(&mut self, event: &[u8]) {
-        let properties = AmqpProperties::default().with_content_type("application/json".into());
-        let event = Publish::with_properties(event, self.subject, properties);
-        let published = self.channel.basic_publish("ari.event", event);
-        published.expect("published");
-    }
-
-    /// Nothing to do: the crate sends at once.
-    fn flush(&mut self) {}
 }
 
 /// Requests whose correlation id is their number. The Go program does not send it back: its answers
@@ -239,13 +191,12 @@ struct AmqpConversation<'a> {
     channel: &'a Channel,
     answers: &'a Consumer<'a>,
     subject: &'a str,
-    body: &'a [u8],
     /// What is unanswered, oldest first; none once an answer has said what it is for.
     unanswered: Option<VecDeque<u64>>,
 }
 
 impl Conversation for AmqpConversation<'_> {
-    fn send(&mut self, number: u64) {
+    fn send(&mut self, number: u64, body: &[u8]) {
         let properties = AmqpProperties::default()
             .with_content_type("application/json".into())
             .with_reply_to(DIRECT_REPLY.into())
@@ -253,7 +204,7 @@ impl Conversation for AmqpConversation<'_> {
         if let Some(unanswered) = &mut self.unanswered {
             unanswered.push_back(number);
         }
-        let request = Publish::with_properties(self.body, self.subject, properties);
+        let request = Publish::with_properties(body, self.subject, properties);
         self.channel
             .basic_publish("ari.request", request)
             .expect("published");

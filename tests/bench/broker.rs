@@ -1,7 +1,6 @@
 //! The broker of a bus: a server of the bench's own, on free loopback ports.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -75,16 +74,11 @@ impl Broker {
                 "the broker has ended; is the machine short of something?"
             );
             match bus {
-                Bus::Nats => greets(port),
+                Bus::Nats => NatsClient::serves(port),
                 Bus::Amqp => AmqpClient::serves(port),
             }
         });
         broker
-    }
-
-    /// Its bus.
-    pub(crate) fn bus(&self) -> Bus {
-        self.bus
     }
 
     /// Its URL for a proxy.
@@ -98,7 +92,7 @@ impl Broker {
     /// A client of it.
     pub(crate) fn client(&self) -> Box<dyn Client> {
         match self.bus {
-            Bus::Nats => Box::new(NatsClient::new(self.url())),
+            Bus::Nats => Box::new(NatsClient::new(self.port)),
             Bus::Amqp => Box::new(AmqpClient::new(self.port)),
         }
     }
@@ -133,14 +127,6 @@ fn nats_server(port: u16) -> Process {
             .stdout(Stdio::null())
             .stderr(Stdio::null()),
     )
-}
-
-fn greets(port: u16) -> bool {
-    let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
-        return false;
-    };
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line).is_ok() && line.starts_with("INFO ")
 }
 
 fn port_mapper(port: u16) -> Process {

@@ -27,14 +27,8 @@ pub(crate) trait Client: Send + Sync {
     /// What asks all proxies to announce themselves, each time it is called.
     fn pinger(&self) -> Box<dyn FnMut()>;
 
-    /// Has `talk` send requests with `body` to `subject`.
-    fn converse(&self, subject: &str, body: &[u8], talk: &mut dyn FnMut(&mut dyn Conversation));
-
-    /// Has `send` publish events on `subject` as a proxy would.
-    fn publish(&self, subject: &str, send: &mut dyn FnMut(&mut dyn Outlet));
-
-    /// Answers the requests that come to `subject` until told to stop.
-    fn echo(&self, subject: &str, answer: &[u8], stop: &AtomicBool, ready: &mut dyn FnMut());
+    /// Has `talk` send requests to `subject`.
+    fn converse(&self, subject: &str, talk: &mut dyn FnMut(&mut dyn Conversation));
 }
 
 /// Where events are put.
@@ -48,8 +42,8 @@ pub(crate) trait Outlet {
 
 /// Requests and answers on one connection.
 pub(crate) trait Conversation {
-    /// Hands over a request.
-    fn send(&mut self, number: u64);
+    /// Hands over the request `body` with a number that its answer has.
+    fn send(&mut self, number: u64, body: &[u8]);
 
     /// Has all that was handed over go out.
     fn flush(&mut self);

@@ -72,8 +72,8 @@ impl Site<'_> {
         format!("ari.{class}.{application}.{ENTITY_ID}")
     }
 
-    /// Starts `contender` for `application`; none where it is nobody. Panics where it does not come
-    /// up, but for one that is never asked.
+    /// Starts `contender` for `application`; panics where it does not come up, but for one that is
+    /// never asked.
     pub(crate) fn launch(
         &self,
         contender: &Contender,
@@ -83,8 +83,8 @@ impl Site<'_> {
         let listener = self.await_announcement(application);
         let mut ping = self.broker.client().pinger();
         let log = format!("{application}.log");
-        let started = Instant::now();
-        let mut process = contender.spawn(self, application, &log)?;
+        let mut process = contender.spawn(self, application, &log);
+        let started = process.started();
         let announced = loop {
             let waited = started.elapsed();
             let limit = match asking {
@@ -99,6 +99,7 @@ impl Site<'_> {
                 }
                 Asking::Late => Duration::from_millis(10),
             };
+            // The listener notes the time itself: this thread may look late.
             match listener.heard.recv_timeout(limit) {
                 Ok(heard) => break heard.duration_since(started),
                 Err(RecvTimeoutError::Disconnected) => panic!("the listener has ended"),

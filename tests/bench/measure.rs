@@ -1,22 +1,17 @@
 //! What was measured: one row of the figures.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::contender::Contender;
 use super::launch::Site;
-use super::usage::{self, Memory, Threads};
+use super::quantile::quantile;
+use super::usage::{self, Memory, Spent, Threads};
 
 /// A row.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub(crate) struct Measure {
-    /// The bus.
-    pub(crate) bus: &'static str,
-    /// Who was measured.
-    pub(crate) proxy: String,
-    /// What it did.
-    pub(crate) scenario: String,
     /// Events or requests sent, proxies started.
     pub(crate) sent: u64,
     /// Events arrived, requests answered well, proxies up.
@@ -33,12 +28,14 @@ pub(crate) struct Measure {
     pub(crate) errors: u64,
     /// How late events were, how long answers and announcements took.
     pub(crate) delay: Option<Delay>,
-    /// Processor time, in microseconds by event or request; of an idle proxy, by second.
-    pub(crate) cpu: Option<Cost>,
-    /// Memory of the proxy's process in KiB: the peak, of an idle one what it holds.
-    pub(crate) memory_kib: Option<u64>,
+    /// What each event or request cost; a second, where there is nothing to count or two things.
+    pub(crate) cost: Option<Cost>,
+    /// The memory of the proxy's process in KiB.
+    pub(crate) memory: Option<Size>,
     /// The size of the proxy's program.
     pub(crate) program_bytes: Option<u64>,
+    /// The proxy's threads by name before and after, where they were looked at.
+    pub(crate) threads: Option<[BTreeMap<String, u64>; 2]>,
 }
 
 /// Delays, in microseconds.
@@ -54,102 +51,106 @@ pub(crate) struct Delay {
     pub(crate) max: f64,
 }
 
-/// Processor time in microseconds.
+/// Processor time in microseconds, and what else is counted likewise.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Cost {
     /// Of the proxy.
     pub(crate) proxy: f64,
+    /// How often a thread of the proxy waited.
+    pub(crate) switches: f64,
     /// Of the broker.
     pub(crate) broker: f64,
     /// Of the bench: client and Asterisk.
     pub(crate) bench: f64,
 }
 
-impl Measure {
-    /// A row about `scenario` with nothing in it yet.
-    pub(crate) fn new(site: &Site<'_>, contender: &Contender, scenario: String) -> Measure {
-        Measure {
-            bus: site.broker.bus().name(),
-            proxy: contender.name().to_owned(),
-            scenario,
-            sent: 0,
-            done: 0,
-            rate: None,
-            lost: 0,
-            duplicates: 0,
-            disordered: 0,
-            errors: 0,
-            delay: None,
-            cpu: None,
-            memory_kib: None,
-            program_bytes: None,
-        }
-    }
-
-    /// Notes the memory of the proxy `pid` and the size of its program.
-    pub(crate) fn size(&mut self, pid: u32, memory: Memory) {
-        self.memory_kib = Some(memory.of(pid));
-        self.program_bytes = Some(usage::program_size(pid));
-    }
+/// Memory in KiB.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Size {
+    /// Before it had anything to do.
+    pub(crate) start: f64,
+    /// In the end.
+    pub(crate) end: f64,
+    /// The most that it ever held.
+    pub(crate) peak: f64,
 }
 
 impl Delay {
     /// Of these, in nanoseconds; none of none.
     pub(crate) fn of(mut nanos: Vec<u64>) -> Option<Delay> {
         nanos.sort_unstable();
-        let last = nanos.len().checked_sub(1)?;
-        let at = |share: f64| nanos[(last as f64 * share).round() as usize] as f64 / 1e3;
+        let at = |share: f64| quantile(&nanos, share).map(|nanos| nanos as f64 / 1e3);
         Some(Delay {
-            p50: at(0.5),
-            p95: at(0.95),
-            p99: at(0.99),
-            max: at(1.0),
+            p50: at(0.5)?,
+            p95: at(0.95)?,
+            p99: at(0.99)?,
+            max: at(1.0)?,
         })
     }
 }
 
 /// Looks what everybody uses.
 pub(crate) struct Meter {
-    proxy: Option<Threads>,
+    proxy: Threads,
     broker: Threads,
     bench: Duration,
+    pid: u32,
+    start_kib: u64,
+    start_names: BTreeMap<String, u64>,
 }
 
 /// What everybody has used.
 pub(crate) struct Used {
-    proxy: Duration,
-    broker: Duration,
+    proxy: Spent,
+    broker: Spent,
     bench: Duration,
+    size: Size,
+    program_bytes: u64,
+    threads: [BTreeMap<String, u64>; 2],
 }
 
 impl Meter {
-    /// From now on; `proxy` is the id of its process.
-    pub(crate) fn start(site: &Site<'_>, proxy: Option<u32>) -> Meter {
+    /// From now on; `pid` is the proxy's process.
+    pub(crate) fn start(site: &Site<'_>, pid: u32) -> Meter {
         Meter {
+            pid,
+            start_kib: Memory::Now.of(pid),
+            start_names: usage::names(pid),
             bench: usage::own(),
             broker: Threads::of(site.broker.pid()),
-            proxy: proxy.map(Threads::of),
+            proxy: Threads::of(pid),
         }
     }
 
     /// Until now.
-    pub(crate) fn stop(&self) -> Used {
+    pub(crate) fn stop(self) -> Used {
         Used {
-            proxy: self.proxy.as_ref().map_or(Duration::ZERO, Threads::since),
+            proxy: self.proxy.since(),
             broker: self.broker.since(),
             bench: usage::own().saturating_sub(self.bench),
+            size: Size {
+                start: self.start_kib as f64,
+                end: Memory::Now.of(self.pid) as f64,
+                peak: Memory::Peak.of(self.pid) as f64,
+            },
+            program_bytes: usage::program_size(self.pid),
+            threads: [self.start_names, usage::names(self.pid)],
         }
     }
 }
 
 impl Used {
-    /// By each of `count`; nothing by each of none.
-    pub(crate) fn by(&self, count: f64) -> Option<Cost> {
-        let share = |used: Duration| used.as_secs_f64() * 1e6 / count;
-        (count > 0.0).then(|| Cost {
-            proxy: share(self.proxy),
-            broker: share(self.broker),
-            bench: share(self.bench),
-        })
+    /// Notes it in `row`, the cost by each of `count`.
+    pub(crate) fn note(self, row: &mut Measure, count: f64) {
+        let share = |nanos: u64| nanos as f64 / 1e3 / count;
+        row.cost = (count > 0.0).then(|| Cost {
+            proxy: share(self.proxy.nanos),
+            switches: self.proxy.switches as f64 / count,
+            broker: share(self.broker.nanos),
+            bench: self.bench.as_secs_f64() * 1e6 / count,
+        });
+        row.memory = Some(self.size);
+        row.program_bytes = Some(self.program_bytes);
+        row.threads = Some(self.threads);
     }
 }

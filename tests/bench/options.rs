@@ -4,29 +4,33 @@ use std::path::PathBuf;
 
 use super::broker::Bus;
 use super::contender::Contender;
-use super::scenario::Group;
 
 /// What `--help` says.
 pub(crate) const HELP: &str = "\
 usage: cargo bench -- [options]
-  --bus nats|amqp|both            the bus: a local nats-server, RabbitMQ, one after the other
-  --proxy CMD                     measure this proxy instead of ours; it gets ARI_APPLICATION,
-                                  ARI_USERNAME, ARI_PASSWORD, ARI_HTTP_URL, ARI_WEBSOCKET_URL
-                                  and MESSAGEBUS_URL
-  --versus CMD                    measure this proxy too, each scenario in turns
-  --limit                         measure bus, client and Asterisk without a proxy too
-  --only events|requests|start    only these scenarios
-  --quick                         short ones
-  --json FILE                     write the figures to a file as well";
+  --bus nats|amqp|both  the bus: a local nats-server, RabbitMQ, one after the other
+  --proxy CMD           measure this proxy instead of ours; it gets ARI_APPLICATION, ARI_USERNAME,
+                        ARI_PASSWORD, ARI_HTTP_URL, ARI_WEBSOCKET_URL and MESSAGEBUS_URL
+  --versus CMD          measure this proxy too, in turns, and print the ratios; may come more than
+                        once. A relative path is one from the package's directory:
+                        --versus target/x86_64-unknown-linux-musl/release/ari-proxy
+  --no-limit            leave out the row 'limit': the named crates in bare loops, a process too
+  --runs N              measure everything so often, in turns; the figures are the medians
+  --only WHAT           only these scenarios: start, events, dialogs, requests, load, or all whose
+                        name has WHAT in it; may come more than once
+  --quick               short ones
+  --json FILE           write the figures of all runs to a file as well";
 
 /// The options.
 pub(crate) struct Options {
     /// The buses, in turn.
     pub(crate) buses: Vec<Bus>,
-    /// Who is measured, in turns.
+    /// Who is measured, in turns: the one that it is about, the limit, others.
     pub(crate) contenders: Vec<Contender>,
-    /// The only scenarios to measure.
-    pub(crate) only: Option<Group>,
+    /// How often.
+    pub(crate) runs: u32,
+    /// The only scenarios to measure; none means all.
+    pub(crate) only: Vec<String>,
     /// Whether to be short.
     pub(crate) quick: bool,
     /// Where the figures go besides.
@@ -38,12 +42,15 @@ impl Options {
     pub(crate) fn from_process() -> Result<Option<Options>, String> {
         let mut options = Options {
             buses: vec![Bus::Nats],
-            contenders: vec![Contender::ours()],
-            only: None,
+            contenders: Vec::new(),
+            runs: 1,
+            only: Vec::new(),
             quick: false,
             json: None,
         };
-        let mut limit = false;
+        let mut proxy = Contender::ours();
+        let mut limit = Some(Contender::limit());
+        let mut others = Vec::new();
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             let mut value = || {
@@ -62,24 +69,26 @@ impl Options {
                         other => return Err(format!("--bus {other}: no such bus")),
                     }
                 }
-                "--proxy" => options.contenders[0] = Contender::other(&value()?)?,
-                "--versus" => options.contenders.push(Contender::other(&value()?)?),
-                "--limit" => limit = true,
-                "--only" => {
-                    options.only = Some(match value()?.as_str() {
-                        "events" => Group::Events,
-                        "requests" => Group::Requests,
-                        "start" => Group::Start,
-                        other => return Err(format!("--only {other}: no such scenarios")),
-                    });
+                "--proxy" => proxy = Contender::other(&value()?)?,
+                "--versus" => others.push(Contender::other(&value()?)?),
+                "--no-limit" => limit = None,
+                "--runs" => {
+                    let runs = value()?;
+                    options.runs = match runs.parse() {
+                        Ok(runs) if runs > 0 => runs,
+                        _ => return Err(format!("--runs {runs}: a number from 1")),
+                    };
                 }
+                "--only" => options.only.push(value()?),
                 "--quick" => options.quick = true,
                 "--json" => options.json = Some(value()?.into()),
                 other => return Err(format!("{other}: no such option")),
             }
         }
-        if limit {
-            options.contenders.push(Contender::Nobody);
+        options.contenders = std::iter::once(proxy).chain(limit).collect();
+        for mut other in others {
+            other.tell_apart(&options.contenders);
+            options.contenders.push(other);
         }
         Ok(Some(options))
     }

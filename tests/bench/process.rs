@@ -1,5 +1,6 @@
 //! A process that does not outlive the bench, however that ends.
 
+use std::io::{Read as _, Write as _};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 pub(crate) struct Process {
     child: Child,
     guard: Child,
+    started: Instant,
     /// Whether it has ended and was waited for: its id may be another's then.
     ended: bool,
 }
@@ -16,24 +18,30 @@ pub(crate) struct Process {
 impl Process {
     /// Starts `command`.
     pub(crate) fn spawn(command: &mut Command) -> Process {
+        // It is there before, so that it takes no time from what starts, and does nothing but wait: its
+        // stdin ends when the bench does, in whatever way.
+        let mut guard = Command::new("sh")
+            .args(["-c", "echo; read id; read end; kill -9 -$id"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("a shell");
+        let mut waits = guard.stdout.take().expect("its stdout");
+        waits.read_exact(&mut [0]).expect("a guard");
+        let started = Instant::now();
         let child = command
             .stdin(Stdio::null())
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{:?}: {error}", command.get_program()));
-        // Its stdin ends when the bench does, in whatever way.
-        let guard = Command::new("sh")
-            .args(["-c", "cat >/dev/null; kill -9 -$0"])
-            .arg(child.id().to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .expect("a shell");
+        let mut line = guard.stdin.as_ref().expect("its stdin");
+        writeln!(line, "{}", child.id()).expect("a guard that reads");
         Process {
             child,
             guard,
+            started,
             ended: false,
         }
     }
@@ -41,6 +49,11 @@ impl Process {
     /// Its id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// When it was started.
+    pub(crate) fn started(&self) -> Instant {
+        self.started
     }
 
     /// Whether it has not ended yet.

@@ -6,95 +6,82 @@ use std::path::Path;
 use serde_json::json;
 
 use super::measure::Measure;
+use super::summary::Summary;
+use super::table;
 
-/// The rows so far.
+/// The figures so far.
 pub(crate) struct Report {
-    rows: Vec<Measure>,
+    runs: u32,
+    figures: Vec<Summary>,
 }
 
 impl Report {
-    /// None yet.
-    pub(crate) fn new() -> Report {
-        Report { rows: Vec::new() }
-    }
-
-    /// Adds a row and shows it.
-    pub(crate) fn add(&mut self, row: Measure) {
-        if self.rows.is_empty() {
-            println!(
-                "delay and processor time in µs; cpu by event or request, of an idle proxy by second"
-            );
-            println!(
-                "{:4} {:18} {:28} {:>8} {:>8} {:>14} {:>8} {:>8} {:>8} {:>9} {:>7} {:>7} {:>7} {:>7}",
-                "bus",
-                "proxy",
-                "scenario",
-                "rate/s",
-                "done",
-                "lost/dup/ord/er",
-                "p50",
-                "p95",
-                "p99",
-                "max",
-                "cpu",
-                "broker",
-                "bench",
-                "MiB"
-            );
+    /// None yet, of so many runs.
+    pub(crate) fn new(runs: u32) -> Report {
+        println!("{}", table::LEGEND);
+        if runs > 1 {
+            println!("Medians of {runs} runs; max is that of all, what went wrong their sum.");
         }
-        println!("{}", line(&row));
-        self.rows.push(row);
+        Report {
+            runs,
+            figures: Vec::new(),
+        }
     }
 
-    /// Says how large the proxies are, and writes all to the file at `path`.
+    /// Adds the rows of all runs of a scenario, each with what it is about and who was measured, and
+    /// shows their medians.
+    pub(crate) fn add(&mut self, bus: &'static str, rows: Vec<(String, String, Measure)>) {
+        let mut summaries: Vec<Summary> = Vec::new();
+        for (scenario, proxy, measure) in rows {
+            let mut there = summaries.iter_mut();
+            match there.find(|there| there.scenario == scenario && there.proxy == proxy) {
+                Some(there) => there.runs.push(measure),
+                None => summaries.push(Summary {
+                    bus,
+                    scenario,
+                    proxy,
+                    median: Measure::default(),
+                    runs: vec![measure],
+                }),
+            }
+        }
+        for summary in &mut summaries {
+            summary.median = Measure::middle(&summary.runs);
+        }
+        // What is about the same stays in the order of the contenders.
+        summaries.sort_by(|one, other| one.scenario.cmp(&other.scenario));
+        for scenario in summaries.chunk_by(|one, other| one.scenario == other.scenario) {
+            table::print(scenario);
+        }
+        self.figures.extend(summaries);
+    }
+
+    /// Says what the proxies are made of, and writes all to the file at `path`.
     pub(crate) fn finish(&self, path: Option<&Path>) {
+        println!();
         let mut named: Vec<&str> = Vec::new();
-        for row in &self.rows {
-            if let Some(size) = row.program_bytes
-                && !named.contains(&row.proxy.as_str())
+        for figure in self.figures.iter().rev() {
+            if let Some(size) = figure.median.program_bytes
+                && !named.contains(&figure.proxy.as_str())
             {
-                named.push(&row.proxy);
-                println!("{}: a program of {size} bytes", row.proxy);
+                named.push(&figure.proxy);
+                println!("{}: a program of {size} bytes", figure.proxy);
+                if let Some([_, threads]) = &figure.median.threads {
+                    println!("    threads in the end: {}", table::threads(threads));
+                }
             }
         }
         if let Some(path) = path {
             let text = serde_json::to_string_pretty(&json!({
                 "machine": machine(),
-                "rows": self.rows,
+                "runs": self.runs,
+                "figures": self.figures,
             }));
             let text = text.expect("rows are plain data") + "\n";
             let written = fs::write(path, text);
             written.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         }
     }
-}
-
-fn line(row: &Measure) -> String {
-    let number = |value: Option<f64>| match value {
-        Some(value) if value < 100.0 => format!("{value:.1}"),
-        Some(value) => format!("{value:.0}"),
-        None => "-".to_owned(),
-    };
-    let wrong = [row.lost, row.duplicates, row.disordered, row.errors];
-    let wrong = wrong.map(|count| count.to_string()).join("/");
-    let delay = |pick: fn(&super::measure::Delay) -> f64| number(row.delay.as_ref().map(pick));
-    let cost = |pick: fn(&super::measure::Cost) -> f64| number(row.cpu.as_ref().map(pick));
-    let rate = row.rate.map_or("-".to_owned(), |rate| format!("{rate:.0}"));
-    format!(
-        "{:4} {:18} {:28} {rate:>8} {:>8} {wrong:>14} {:>8} {:>8} {:>8} {:>9} {:>7} {:>7} {:>7} {:>7}",
-        row.bus,
-        row.proxy,
-        row.scenario,
-        row.done,
-        delay(|delay| delay.p50),
-        delay(|delay| delay.p95),
-        delay(|delay| delay.p99),
-        delay(|delay| delay.max),
-        cost(|cost| cost.proxy),
-        cost(|cost| cost.broker),
-        cost(|cost| cost.bench),
-        number(row.memory_kib.map(|kib| kib as f64 / 1024.0)),
-    )
 }
 
 /// What it ran on.

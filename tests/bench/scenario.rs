@@ -4,33 +4,31 @@ use std::time::Duration;
 
 use super::options::Options;
 
-/// Scenarios that can be asked for alone.
+/// Scenarios that can be asked for together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Group {
-    /// Events.
-    Events,
-    /// Requests.
-    Requests,
     /// Start, idle.
     Start,
-}
-
-/// A scenario.
-pub(crate) struct Scenario {
-    /// What it belongs to.
-    pub(crate) group: Group,
-    /// What it does.
-    pub(crate) load: Load,
+    /// Events.
+    Events,
+    /// Events that are looked at for dialogs.
+    Dialogs,
+    /// Requests.
+    Requests,
+    /// Both at the same time.
+    Load,
 }
 
 /// What a scenario does.
-pub(crate) enum Load {
+pub(crate) enum Scenario {
     /// Starts proxies.
     Start(StartLoad),
     /// Sends events.
     Events(EventLoad),
     /// Sends requests.
     Requests(RequestLoad),
+    /// Sends events and requests, so long.
+    Load(u32, u64, Duration),
 }
 
 /// Starting proxies.
@@ -47,8 +45,9 @@ pub(crate) enum StartLoad {
 pub(crate) struct EventLoad {
     /// How fast.
     pub(crate) pace: Pace,
-    /// Whether a dialog is bound, so that every event has to be looked at.
-    pub(crate) bound: bool,
+    /// How many dialogs are bound, each to another entity that no event is about: with any, every event
+    /// has to be looked at.
+    pub(crate) dialogs: u64,
 }
 
 /// How fast events are sent.
@@ -88,41 +87,74 @@ impl Scenario {
         let quick = options.quick;
         let span = Duration::from_secs(if quick { 1 } else { 5 });
         let few = if quick { 3 } else { 20 };
-        let mut loads = vec![
-            Load::Start(StartLoad::Unasked(few)),
-            Load::Start(StartLoad::Asked(few)),
-            Load::Start(StartLoad::Idle(span)),
+        let mut all = vec![
+            Scenario::Start(StartLoad::Unasked(few)),
+            Scenario::Start(StartLoad::Asked(few)),
+            Scenario::Start(StartLoad::Idle(span)),
         ];
-        let paces = [
-            (Pace::Rate(1_000, span), false),
-            (Pace::Rate(5_000, span), false),
-            (Pace::Rate(20_000, span), false),
-            (Pace::Rate(20_000, span), true),
-            (Pace::FlatOut(span), false),
-            (Pace::Bursts(500, few), false),
-            (Pace::Bursts(5_000, few), false),
+        let events = [
+            (Pace::Rate(1_000, span), 0),
+            (Pace::Rate(5_000, span), 0),
+            (Pace::Rate(20_000, span), 0),
+            (Pace::FlatOut(span), 0),
+            (Pace::Bursts(500, few), 0),
+            (Pace::Bursts(5_000, few), 0),
+            (Pace::Rate(20_000, span), 1),
+            (Pace::Rate(20_000, span), 50_000),
         ];
-        loads.extend(paces.map(|(pace, bound)| Load::Events(EventLoad { pace, bound })));
+        all.extend(events.map(|(pace, dialogs)| Scenario::Events(EventLoad { pace, dialogs })));
         for kind in [Kind::Read, Kind::Write, Kind::NoCall] {
-            loads.extend([1, 8, 64].map(|concurrency| {
-                Load::Requests(RequestLoad {
+            all.extend([1, 8, 64].map(|concurrency| {
+                Scenario::Requests(RequestLoad {
                     kind,
                     concurrency,
                     span,
                 })
             }));
         }
-        let scenarios = loads.into_iter().map(|load| Scenario {
-            group: match load {
-                Load::Start(_) => Group::Start,
-                Load::Events(_) => Group::Events,
-                Load::Requests(_) => Group::Requests,
-            },
-            load,
-        });
-        scenarios
-            .filter(|scenario| options.only.is_none_or(|only| only == scenario.group))
-            .collect()
+        all.push(Scenario::Load(20_000, 64, 2 * span));
+        all.retain(|scenario| scenario.is_wanted(&options.only));
+        all
+    }
+
+    fn is_wanted(&self, only: &[String]) -> bool {
+        let group = self.group().name();
+        let name = self.name();
+        only.is_empty() || only.iter().any(|what| what == group || name.contains(what))
+    }
+
+    fn group(&self) -> Group {
+        match self {
+            Scenario::Start(_) => Group::Start,
+            Scenario::Events(EventLoad { dialogs: 0, .. }) => Group::Events,
+            Scenario::Events(_) => Group::Dialogs,
+            Scenario::Requests(_) => Group::Requests,
+            Scenario::Load(..) => Group::Load,
+        }
+    }
+
+    /// Its name in the figures.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Scenario::Start(load) => load.name().to_owned(),
+            Scenario::Events(load) => load.name(),
+            Scenario::Requests(load) => load.name(),
+            Scenario::Load(rate, concurrency, _) => {
+                format!("load: {rate} events/s and {concurrency} requests at a time")
+            }
+        }
+    }
+}
+
+impl Group {
+    fn name(self) -> &'static str {
+        match self {
+            Group::Start => "start",
+            Group::Events => "events",
+            Group::Dialogs => "dialogs",
+            Group::Requests => "requests",
+            Group::Load => "load",
+        }
     }
 }
 
@@ -145,7 +177,11 @@ impl EventLoad {
             Pace::FlatOut(_) => "events flat out".to_owned(),
             Pace::Bursts(size, times) => format!("events {times} x {size}"),
         };
-        pace + if self.bound { ", dialog" } else { "" }
+        match self.dialogs {
+            0 => pace,
+            1 => pace + ", 1 dialog bound",
+            dialogs => format!("{pace}, {dialogs} dialogs bound"),
+        }
     }
 }
 
@@ -176,11 +212,20 @@ impl Kind {
 
     /// A request of it.
     pub(crate) fn request(self) -> String {
-        let dialog = match self {
-            Kind::NoCall => r#","dialog":"bench""#,
-            Kind::Read | Kind::Write => "",
-        };
-        let kind = self.name();
-        format!(r#"{{"kind":"{kind}","key":{{"kind":"channel","id":"live-1"{dialog}}}}}"#)
+        match self {
+            Kind::NoCall => binding("live-1", "bench"),
+            Kind::Read | Kind::Write => {
+                let kind = self.name();
+                format!(r#"{{"kind":"{kind}","key":{{"kind":"channel","id":"live-1"}}}}"#)
+            }
+        }
     }
+}
+
+/// A request that binds `dialog` to `channel`, without a call.
+pub(crate) fn binding(channel: &str, dialog: &str) -> String {
+    let kind = Kind::NoCall.name();
+    format!(
+        r#"{{"kind":"{kind}","key":{{"kind":"channel","id":"{channel}","dialog":"{dialog}"}}}}"#
+    )
 }
