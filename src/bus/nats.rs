@@ -79,7 +79,7 @@ impl NatsLink {
         let outgoing = Outgoing::start(socket, lines)
             .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
         Ok(Arc::new(NatsLink {
-            incoming: Incoming::begin(server, greeting, terms, places, &outgoing),
+            incoming: Incoming::begin(server, greeting, terms, places, &outgoing)?,
             outgoing,
             server: server.to_string(),
             largest: info.max_payload,

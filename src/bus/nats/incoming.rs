@@ -77,7 +77,7 @@ impl Incoming {
         terms: &Terms,
         places: &Places,
         outgoing: &Arc<Outgoing>,
-    ) -> Arc<Incoming> {
+    ) -> Result<Arc<Incoming>, BusError> {
         let incoming = Arc::new(Incoming {
             server: server.clone(),
             terms: Terms {
@@ -97,9 +97,8 @@ impl Incoming {
             }),
             occasionally: Occasionally::new(),
         });
-        // What is wrong with it is told to whoever wants it.
-        let _ = incoming.want();
-        incoming
+        incoming.want()?;
+        Ok(incoming)
     }
 
     pub(super) fn server(&self) -> &BusServer {
@@ -156,9 +155,9 @@ impl Incoming {
             }
             Err(BusError::TooManyHang) => {
                 drop(state);
-                // The supervisor finds no place either, and ends the process.
+                // Another link finds no place either, and that ends the process.
                 self.outgoing.end();
-                Err(BusError::Lost)
+                Err(BusError::TooManyHang)
             }
             Err(error) => Err(error),
         }
