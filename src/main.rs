@@ -10,6 +10,11 @@ use ari_proxy::{exit, logging};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
 
+/// That of musl is made to be small, not fast.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     match Config::from_process() {
         Ok(Invocation::Run(config)) => {

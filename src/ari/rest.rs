@@ -24,6 +24,9 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Largest body taken: the list of all sounds is 150 kB, and a bus takes 1 MB.
 const LARGEST: u64 = 8 * 1024 * 1024;
 
+/// How much is read and written at once. ureq writes zeros to all of it for every connection.
+const BUFFER: usize = 16 * 1024;
+
 /// How long the phases of a call may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -60,6 +63,8 @@ impl Rest {
             .max_idle_connections(connections)
             .max_idle_connections_per_host(connections)
             .max_idle_age(IDLE)
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
             // Limits of phases; a limit of the whole call would cost a thread each.
             .timeout_connect(Some(limits.connect))
             .timeout_send_request(Some(limits.response))

@@ -24,8 +24,12 @@ const PING_EVERY: Duration = Duration::from_secs(3);
 const SILENCE: Duration = Duration::from_secs(9);
 /// How long each step of connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
-/// How long a read waits before the clock is looked at.
-const LOOK: Duration = Duration::from_millis(500);
+/// How long a read waits before the clock is looked at: a little more than it takes until a ping is due,
+/// so that one is when nothing has come; three of them are silence.
+const LOOK: Duration = Duration::from_millis(3050);
+/// How much is read at once. tungstenite writes zeros to what it reads into, each time, so that more
+/// costs those who send little.
+const READ: usize = 32 * 1024;
 /// Largest event taken; 30 kB is the largest seen.
 const LARGEST: usize = 16 * 1024 * 1024;
 
@@ -64,6 +68,7 @@ impl Websocket {
             .map_err(|error| bad(&error))?;
         let stream = Socket::connect(&url, CONNECT)?;
         let config = WebSocketConfig::default()
+            .read_buffer_size(READ)
             .max_message_size(Some(LARGEST))
             .max_frame_size(Some(LARGEST));
         let (socket, _) =
@@ -72,17 +77,24 @@ impl Websocket {
                 // That is how a timeout shows up.
                 HandshakeError::Interrupted(_) => AriError::NoHandshake,
             })?;
-        socket
-            .get_ref()
-            .tcp()
-            .set_read_timeout(Some(LOOK))
-            .map_err(|error| AriError::Broken(error.to_string()))?;
         let now = Instant::now();
-        Ok(Websocket {
+        let mut websocket = Websocket {
             socket,
             heard: now,
             pinged: now,
-        })
+        };
+        websocket.look_every(LOOK)?;
+        Ok(websocket)
+    }
+
+    /// Has the clock be looked at every `wait`, where that is shorter than the time between two pings.
+    pub fn look_every(&mut self, wait: Duration) -> Result<(), AriError> {
+        self.socket
+            .get_ref()
+            .tcp()
+            // None would be for ever.
+            .set_read_timeout(Some(wait.clamp(Duration::from_millis(1), LOOK)))
+            .map_err(|error| AriError::Broken(error.to_string()))
     }
 
     /// Begins to count silence: reading begins now.
@@ -95,7 +107,7 @@ impl Websocket {
         Cutter::of(self.socket.get_ref()).map_err(|error| AriError::Broken(error.to_string()))
     }
 
-    /// The next frame; none when there was none for a moment, so that the caller can look at what
+    /// The next frame; none when there was none for a while, so that the caller can look at what
     /// else there is to do.
     pub fn read(&mut self) -> Result<Option<Frame>, AriError> {
         self.socket.get_mut().read_until(Instant::now() + SILENCE);

@@ -29,7 +29,7 @@ const MANY_STEPS: Duration = Duration::from_secs(20);
 /// A link that is lost sooner was none: the waits go on growing.
 const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
-const CHECK: Duration = Duration::from_secs(1);
+const CHECK: Duration = Duration::from_secs(2);
 
 /// What the supervisor tells.
 pub enum Change {

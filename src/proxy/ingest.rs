@@ -122,6 +122,10 @@ impl Ingest {
         let websocket =
             Websocket::connect(&self.ari.websocket_url, &self.ari.application, &credentials)?;
         *self.lock_cutter() = Some(websocket.cutter()?);
+        if self.stopped(Duration::ZERO) {
+            // Who stopped it may have found nothing to cut.
+            websocket.cutter()?.cut();
+        }
         let info = self.rest.info()?;
         let id = identity(&self.ari, info.entity_id)?;
         let mut reason = match startup_time.is_empty() {
@@ -181,6 +185,10 @@ impl Ingest {
                     if replaces {
                         replaced = Some(Instant::now() + self.ari.replaced_pause);
                         self.replaced(origin);
+                        // From now on there is an end to look out for.
+                        if let Err(error) = websocket.look_every(self.ari.replaced_pause) {
+                            return (Some(error), replaced);
+                        }
                     }
                 }
                 Ok(None) if self.stopped(Duration::ZERO) => {

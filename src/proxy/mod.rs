@@ -143,25 +143,32 @@ impl Proxy {
         let open = Arc::new(AtomicBool::new(false));
         let rest = rest(config);
 
-        let workers = Team::new(&tell);
-        let in_hand = Arc::new(workers::InHand::default());
-        let worker = workers::Worker {
-            number: 0,
-            in_hand: Arc::clone(&in_hand),
-            queue: Arc::clone(&queue),
+        // First those that wait for others, bus and Asterisk, at the same time; the rest of the threads
+        // is made meanwhile, those last that have nothing to do before the proxy is announced.
+        let bus = Team::new(&tell);
+        let servers = config.bus.servers.clone();
+        let terms = terms(config, &counters, &standing);
+        let changed = tell.clone();
+        bus.spawn("bus-link", move || {
+            supervisor::run(&servers, &terms, &bus_stopped, |change| {
+                // The conductor outlives the supervisor.
+                let _ = changed.send(Event::Bus(change));
+            });
+        })?;
+
+        let asterisk = Team::new(&tell);
+        let reading = ingest::Ingest {
+            ari: config.ari.clone(),
             rest: rest.clone(),
             standing: Arc::clone(&standing),
+            buffer: Arc::clone(&buffer),
             dialogs: Arc::clone(&dialogs),
-            answers: answers.clone(),
             counters: Arc::clone(&counters),
-            full: Arc::new(Occasionally::new()),
+            tell: tell.clone(),
+            stop: asterisk_stopped.clone(),
+            cutter: Arc::clone(&cutter),
         };
-        for number in 0..config.workers.count {
-            let mut worker = worker.clone();
-            worker.number = number;
-            workers.spawn(&format!("worker-{number}"), move || worker.run())?;
-        }
-        workers.spawn("expiry", move || worker.expire())?;
+        asterisk.spawn("ingest", move || reading.run())?;
 
         let publisher = Team::new(&tell);
         let held = Arc::new(AtomicUsize::new(0));
@@ -205,7 +212,6 @@ impl Proxy {
             });
         }
 
-        let asterisk = Team::new(&tell);
         let announcing = announcer::Announcer {
             standing: Arc::clone(&standing),
             outlet: outlet.clone(),
@@ -216,38 +222,36 @@ impl Proxy {
         };
         // Ends with those who ask it, of whom nobody waits for it.
         Team::new(&tell).spawn("announcer", move || announcing.run())?;
-        let watching = watch::Watch {
-            ari: config.ari.clone(),
+
+        let workers = Team::new(&tell);
+        let in_hand = Arc::new(workers::InHand::default());
+        let worker = workers::Worker {
+            number: 0,
+            in_hand: Arc::clone(&in_hand),
+            queue: Arc::clone(&queue),
             rest: rest.clone(),
             standing: Arc::clone(&standing),
-            buffer: Arc::clone(&buffer),
-            tell: tell.clone(),
-            stop: asterisk_stopped.clone(),
+            dialogs,
+            answers: answers.clone(),
+            counters: Arc::clone(&counters),
+            full: Arc::new(Occasionally::new()),
         };
-        asterisk.spawn("watch", move || watching.run())?;
-        let reading = ingest::Ingest {
+        for number in 0..config.workers.count {
+            let mut worker = worker.clone();
+            worker.number = number;
+            workers.spawn(&format!("worker-{number}"), move || worker.run())?;
+        }
+        workers.spawn("expiry", move || worker.expire())?;
+
+        let watching = watch::Watch {
             ari: config.ari.clone(),
             rest,
             standing: Arc::clone(&standing),
             buffer: Arc::clone(&buffer),
-            dialogs,
-            counters: Arc::clone(&counters),
             tell: tell.clone(),
             stop: asterisk_stopped,
-            cutter: Arc::clone(&cutter),
         };
-        asterisk.spawn("ingest", move || reading.run())?;
-
-        let bus = Team::new(&tell);
-        let servers = config.bus.servers.clone();
-        let terms = terms(config, &counters, &standing);
-        let changed = tell.clone();
-        bus.spawn("bus-link", move || {
-            supervisor::run(&servers, &terms, &bus_stopped, |change| {
-                // The conductor outlives the supervisor.
-                let _ = changed.send(Event::Bus(change));
-            });
-        })?;
+        asterisk.spawn("watch", move || watching.run())?;
 
         Ok(Proxy {
             conductor: Conductor {
