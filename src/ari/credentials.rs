@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ureq::http::HeaderValue;
+
 /// The value of an Authorization header. Printing it does not show it.
 #[derive(Clone)]
 pub struct Credentials(String);
@@ -16,6 +18,14 @@ impl Credentials {
     /// The header's value.
     pub fn header(&self) -> &str {
         &self.0
+    }
+
+    /// The same for ureq, which does not print it either.
+    pub(super) fn value(&self) -> HeaderValue {
+        // Base 64 can be sent.
+        let mut value = HeaderValue::from_str(&self.0).unwrap_or(HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -68,5 +78,7 @@ mod tests {
         let credentials = Credentials::basic("ari", "secret");
         assert_eq!(credentials.header(), "Basic YXJpOnNlY3JldA==");
         assert!(!format!("{credentials:?}").contains("YXJp"));
+        assert_eq!(credentials.value(), credentials.header());
+        assert!(!format!("{:?}", credentials.value()).contains("YXJp"));
     }
 }

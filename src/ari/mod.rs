@@ -6,6 +6,7 @@
 //! | `addresses` | the addresses of Asterisk's host, remembered |
 //! | [`credentials`] | user and password as an Authorization header |
 //! | [`error`] | what goes wrong between us and Asterisk |
+//! | `tcp` | a connection for ureq |
 //! | `transport` | what ureq does not tell of a call: reason phrases, stale connections |
 //! | [`rest`] | the REST client of the workers |
 //! | `socket` | TCP or TLS to the websocket's host, with deadlines |
@@ -16,6 +17,7 @@ pub mod credentials;
 pub mod error;
 pub mod rest;
 mod socket;
+mod tcp;
 mod transport;
 pub mod websocket;
 

@@ -1,17 +1,20 @@
-//! The REST client of the workers: blocking calls over a pool of connections.
+//! The REST client of the workers: blocking calls over connections that are kept.
 
-use std::io;
+use std::io::{self, Read};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use ureq::http::{Request, Response};
+use ureq::config::{AutoHeaderValue, Config};
+use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ureq::http::uri::{PathAndQuery, Uri};
+use ureq::http::{self, HeaderValue, Request, Response};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
-use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, Timeout};
 
 use super::addresses::Addresses;
-use super::transport::{self, Observer};
+use super::transport::{self, Connect};
 use super::{AriError, Credentials};
 use crate::trust;
 use crate::wire::call::RestCall;
@@ -23,6 +26,9 @@ use crate::wire::status::Members;
 const IDLE: Duration = Duration::from_secs(5);
 /// Largest body taken: the list of all sounds is 150 kB, and a bus takes 1 MB.
 const LARGEST: u64 = 8 * 1024 * 1024;
+/// Bytes that are read or written at once. Heads of calls and answers fit in: Asterisk takes request
+/// lines of 4 096.
+const AT_ONCE: usize = 16 * 1024;
 
 /// How much is read and written at once. ureq writes zeros to all of it for every connection.
 const BUFFER: usize = 16 * 1024;
@@ -36,12 +42,24 @@ pub struct Limits {
     pub response: Duration,
 }
 
-/// A client of one Asterisk. Clones share the pool.
+/// A client of one Asterisk. Clones share their connections.
 #[derive(Debug, Clone)]
 pub struct Rest {
     agent: Agent,
+    shared: Arc<Shared>,
+}
+
+/// What clients of one Asterisk share.
+#[derive(Debug)]
+struct Shared {
+    config: Config,
+    connect: Connect,
+    addresses: Addresses,
+    /// The URL that targets are put behind.
     base: String,
-    credentials: Credentials,
+    /// The same, read; none where it is no URL.
+    url: Option<Uri>,
+    authorization: HeaderValue,
 }
 
 /// What `/asterisk/info` says that matters here.
@@ -63,8 +81,16 @@ impl Rest {
             .max_idle_connections(connections)
             .max_idle_connections_per_host(connections)
             .max_idle_age(IDLE)
+<<<<<<< ours
             .input_buffer_size(BUFFER)
             .output_buffer_size(BUFFER)
+=======
+            .input_buffer_size(AT_ONCE)
+            .output_buffer_size(AT_ONCE)
+            // Asterisk does not ask what is accepted.
+            .accept(AutoHeaderValue::None)
+            .accept_encoding(AutoHeaderValue::None)
+>>>>>>> theirs
             // Limits of phases; a limit of the whole call would cost a thread each.
             .timeout_connect(Some(limits.connect))
             .timeout_send_request(Some(limits.response))
@@ -85,11 +111,26 @@ impl Rest {
                     .build(),
             );
         }
-        let connector = DefaultConnector::new().chain(Observer);
+        let base = base.trim_end_matches('/');
+        let shared = Shared {
+            config: config.build(),
+            connect: Connect::default(),
+            addresses: Addresses::default(),
+            base: base.to_owned(),
+            url: base.parse().ok(),
+            authorization: credentials.value(),
+        };
         Rest {
-            agent: Agent::with_parts(config.build(), connector, Addresses::default()),
-            base: base.trim_end_matches('/').to_owned(),
-            credentials,
+            agent: shared.agent(),
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// The same client with a connection that nobody else uses: nothing is waited for but the answer.
+    pub fn alone(&self) -> Rest {
+        Rest {
+            agent: self.shared.agent(),
+            shared: Arc::clone(&self.shared),
         }
     }
 
@@ -110,20 +151,14 @@ impl Rest {
             answer => answer,
         };
         let mut answer = answer.map_err(|error| failed(&error))?;
-        let status = answer.status().as_u16();
-        let reason = transport::last();
-        let body = answer
-            .body_mut()
-            .with_config()
-            .limit(LARGEST)
-            .read_to_vec()
-            .map_err(|error| failed(&error))?;
-        if (200..300).contains(&status) {
+        let body = read(answer.body_mut()).map_err(|error| failed(&error.into()))?;
+        let status = answer.status();
+        if status.is_success() {
             return Ok(body);
         }
         Err(AriError::Status {
-            status,
-            reason,
+            status: status.as_u16(),
+            reason: transport::last(),
             message: message(&body),
         })
     }
@@ -136,20 +171,20 @@ impl Rest {
         idle: Duration,
     ) -> Result<Result<Response<Body>, ureq::Error>, AriError> {
         let method = match call.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
+            Method::Get => http::Method::GET,
+            Method::Post => http::Method::POST,
+            Method::Put => http::Method::PUT,
+            Method::Delete => http::Method::DELETE,
         };
+        let bad = |error: http::Error| AriError::Call(error.to_string());
         let request = Request::builder()
             .method(method)
-            .uri(format!("{}{}", self.base, call.target))
-            .header("Authorization", self.credentials.header());
-        let bad = |error: ureq::http::Error| AriError::Call(error.to_string());
+            .uri(self.shared.uri(&call.target).map_err(bad)?)
+            .header(AUTHORIZATION, &self.shared.authorization);
         let answer = match (&call.body, call.method) {
             (Some(body), _) => self.agent.run(
                 request
-                    .header("Content-Type", "application/json")
+                    .header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
                     .body(body.as_slice())
                     .map_err(bad)?,
             ),
@@ -190,7 +225,7 @@ impl Rest {
         }
         let target = "/asterisk/info";
         let answer: Answer = self.ask(target.into()).map_err(|error| AriError::Info {
-            url: format!("{}{target}", self.base),
+            url: format!("{}{target}", self.shared.base),
             error: Box::new(error),
         })?;
         Ok(Info {
@@ -229,6 +264,44 @@ impl Rest {
         serde_json::from_slice(&self.call(&call)?)
             .map_err(|error| AriError::Call(format!("the answer is unreadable: {error}")))
     }
+}
+
+impl Shared {
+    /// An agent without connections yet.
+    fn agent(&self) -> Agent {
+        Agent::with_parts(
+            self.config.clone(),
+            self.connect.clone(),
+            self.addresses.clone(),
+        )
+    }
+
+    /// The URL of `target`.
+    fn uri(&self, target: &str) -> Result<Uri, http::Error> {
+        let base = self.url.as_ref();
+        let (Some(scheme), Some(authority)) =
+            (base.and_then(Uri::scheme), base.and_then(Uri::authority))
+        else {
+            return Ok(Uri::try_from(format!("{}{target}", self.base))?);
+        };
+        // What is the same for all calls is not read again.
+        let path = base.and_then(Uri::path_and_query);
+        let path = path.map_or("", PathAndQuery::as_str).trim_end_matches('/');
+        Uri::builder()
+            .scheme(scheme.clone())
+            .authority(authority.clone())
+            .path_and_query(format!("{path}{target}"))
+            .build()
+    }
+}
+
+/// The body of an answer.
+fn read(body: &mut Body) -> io::Result<Vec<u8>> {
+    let length = body.content_length().unwrap_or_default();
+    let mut bytes = Vec::with_capacity(AT_ONCE.min(length as usize));
+    let mut reader = body.with_config().limit(LARGEST).reader();
+    reader.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Whether `error` is the end of a connection.

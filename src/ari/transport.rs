@@ -2,12 +2,18 @@
 //! standard's (`404 Variable Not Found`) and are part of the error texts that clients know. And
 //! whether the call was sent on a connection that had served before and ended without a word, as
 //! Asterisk ends idle ones: whether a call that failed may have come too late. This transport wraps
-//! ureq's own and sees both pass.
+//! that of ureq or ours and sees both pass.
 
 use std::cell::{Cell, RefCell};
+use std::sync::Arc;
 
 use ureq::Error;
-use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, NextTimeout, Transport};
+use ureq::unversioned::transport::{
+    Buffers, ChainedConnector, ConnectionDetails, Connector, NextTimeout, RustlsConnector,
+    Transport,
+};
+
+use super::tcp::Tcp;
 
 thread_local! {
     /// The reason phrase last read by this thread. A call is made and its answer read by one
@@ -31,6 +37,31 @@ pub(super) fn begin() {
 /// Whether the call, if it failed now, may have been sent on a connection that was closed already.
 pub(super) fn is_unheard() -> bool {
     UNHEARD.get()
+}
+
+/// What connects: TCP, TLS where it is wanted, observed. Clones share what TLS needs.
+#[derive(Debug, Clone)]
+pub(super) struct Connect(Arc<Chain>);
+
+type Chain = ChainedConnector<(), ChainedConnector<(), Tcp, RustlsConnector>, Observer>;
+
+impl Default for Connect {
+    fn default() -> Connect {
+        let plain_or_tls = Tcp.chain(RustlsConnector::default());
+        Connect(Arc::new(plain_or_tls.chain(Observer)))
+    }
+}
+
+impl Connector for Connect {
+    type Out = <Chain as Connector>::Out;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        self.0.connect(details, chained)
+    }
 }
 
 /// Wraps the transports of the connector before it in the chain.

@@ -2,9 +2,15 @@
 //! look at its first item without taking it; here the expiry thread can, so that a request that
 //! waited too long is answered then, and not when a worker comes to it. A request whose turn would
 //! come too late, as far as the workers' pace tells, is refused at once.
+//!
+//! To wake a thread costs more than all else here. A request wakes one worker, and none where all
+//! are busy: who is done looks for more before it sleeps. Of those that sleep, the one that did last
+//! is woken, with what it needs still in the caches and its connection in use: few are kept busy
+//! where few are needed. The expiry thread sleeps on while requests are served in time.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use crate::bus::Delivery;
@@ -23,10 +29,11 @@ pub struct Job {
 #[derive(Debug)]
 pub struct Queue {
     waiting: Mutex<Waiting>,
-    for_workers: Condvar,
     for_expiry: Condvar,
     most: usize,
     longest: Duration,
+    /// A little less than the longest, as the pace is not even.
+    promised: Duration,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +41,12 @@ struct Waiting {
     jobs: VecDeque<Job>,
     closed: bool,
     pace: Option<Pace>,
+    /// Workers that sleep, the last to come last.
+    idle: Vec<Thread>,
+    /// How many were woken and are on their way.
+    coming: usize,
+    /// When the expiry thread looks again; none while it waits to be told.
+    look: Option<Instant>,
 }
 
 /// How fast the workers take requests, while there are always some that wait.
@@ -74,22 +87,32 @@ impl Pace {
 
 impl Waiting {
     /// Takes the first for a worker.
-    fn take(&mut self) -> Option<Job> {
+    fn take(&mut self, now: Instant) -> Option<Job> {
         let job = self.jobs.pop_front();
         if self.jobs.is_empty() {
             self.pace = None;
         } else if let Some(pace) = &mut self.pace {
-            pace.count(Instant::now());
+            pace.count(now);
         }
         job
     }
 
+    /// A worker to be woken, where there is work for more than are on their way.
+    fn next_to_wake(&mut self) -> Option<Thread> {
+        if self.jobs.len() <= self.coming {
+            return None;
+        }
+        let worker = self.idle.pop()?;
+        self.coming += 1;
+        Some(worker)
+    }
+
     /// Whether one that came now would wait for longer than `longest`.
-    fn is_slower_than(&self, longest: Duration) -> bool {
+    fn is_slower_than(&self, longest: Duration, now: Instant) -> bool {
         let wait = self
             .pace
             .as_ref()
-            .and_then(|pace| pace.wait(self.jobs.len(), Instant::now()));
+            .and_then(|pace| pace.wait(self.jobs.len(), now));
         wait.is_some_and(|wait| wait > longest)
     }
 }
@@ -99,10 +122,10 @@ impl Queue {
     pub fn new(most: usize, longest: Duration) -> Queue {
         Queue {
             waiting: Mutex::default(),
-            for_workers: Condvar::new(),
             for_expiry: Condvar::new(),
             most,
             longest,
+            promised: longest.mul_f32(0.9),
         }
     }
 
@@ -112,20 +135,30 @@ impl Queue {
         reason = "it is moved either way, and boxing would cost each request"
     )]
     pub fn push(&self, job: Job) -> Result<(), Job> {
+        let now = Instant::now();
         let mut waiting = self.lock();
-        // A little less than the longest, as the pace is not even.
-        let longest = self.longest.mul_f32(0.9);
-        if waiting.closed || waiting.jobs.len() >= self.most || waiting.is_slower_than(longest) {
+        if waiting.closed
+            || waiting.jobs.len() >= self.most
+            || waiting.is_slower_than(self.promised, now)
+        {
             return Err(job);
         }
+        let too_old = self.too_old(&job);
         waiting.jobs.push_back(job);
-        let first = waiting.jobs.len() == 1;
-        if first {
-            waiting.pace = Some(Pace::new(Instant::now()));
+        if waiting.jobs.len() == 1 {
+            waiting.pace = Some(Pace::new(now));
         }
+        // What comes later is too old later.
+        let untold = waiting.look.is_none();
+        if untold {
+            waiting.look = too_old;
+        }
+        let worker = waiting.next_to_wake();
         drop(waiting);
-        self.for_workers.notify_one();
-        if first {
+        if let Some(worker) = worker {
+            worker.unpark();
+        }
+        if untold {
             self.for_expiry.notify_one();
         }
         Ok(())
@@ -135,28 +168,32 @@ impl Queue {
     pub fn pop(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            // What is too old is left to the expiry thread.
-            if waiting
-                .jobs
-                .front()
-                .is_some_and(|job| job.delivery.received.elapsed() < self.longest)
-            {
-                let job = waiting.take();
-                if waiting.closed && waiting.jobs.is_empty() {
-                    self.for_expiry.notify_one();
+            if let Some(first) = waiting.jobs.front() {
+                let now = Instant::now();
+                if now.saturating_duration_since(first.delivery.received) < self.longest {
+                    let job = waiting.take(now);
+                    if waiting.closed && waiting.jobs.is_empty() {
+                        self.for_expiry.notify_one();
+                    }
+                    return job;
                 }
-                return job;
-            }
-            if waiting.jobs.is_empty() && waiting.closed {
+                // What is too old is left to the expiry thread.
+                waiting.look = Some(now);
+                self.for_expiry.notify_one();
+            } else if waiting.closed {
                 return None;
             }
-            if !waiting.jobs.is_empty() {
-                self.for_expiry.notify_one();
+            let this = thread::current();
+            let id = this.id();
+            waiting.idle.push(this);
+            drop(waiting);
+            thread::park();
+            waiting = self.lock();
+            // Threads may wake without being woken.
+            match waiting.idle.iter().position(|idle| idle.id() == id) {
+                Some(place) => drop(waiting.idle.remove(place)),
+                None => waiting.coming -= 1,
             }
-            waiting = self
-                .for_workers
-                .wait(waiting)
-                .unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -165,40 +202,53 @@ impl Queue {
     pub fn expired(&self) -> Option<Job> {
         let mut waiting = self.lock();
         loop {
-            let left = waiting
-                .jobs
-                .front()
-                .map(|job| self.longest.saturating_sub(job.delivery.received.elapsed()));
-            match left {
-                Some(Duration::ZERO) => {
+            let now = Instant::now();
+            let left = |until: Instant| until.saturating_duration_since(now);
+            if waiting.look.is_none_or(|look| look <= now) {
+                let first = waiting.jobs.front();
+                let too_old = first.and_then(|job| self.too_old(job));
+                if too_old.is_some_and(|too_old| too_old <= now) {
                     let job = waiting.jobs.pop_front();
                     // Workers may have left what is behind it for the sake of its age.
-                    self.for_workers.notify_all();
+                    self.wake_all(waiting);
                     return job;
                 }
-                Some(left) => {
-                    waiting = self
-                        .for_expiry
-                        .wait_timeout(waiting, left)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0;
-                }
-                None if waiting.closed => return None,
-                None => {
-                    waiting = self
-                        .for_expiry
-                        .wait(waiting)
-                        .unwrap_or_else(PoisonError::into_inner);
-                }
+                waiting.look = too_old;
             }
+            waiting = match waiting.look {
+                Some(look) if !(waiting.closed && waiting.jobs.is_empty()) => {
+                    let waited = self.for_expiry.wait_timeout(waiting, left(look));
+                    waited.unwrap_or_else(PoisonError::into_inner).0
+                }
+                _ if waiting.closed && waiting.jobs.is_empty() => return None,
+                _ => {
+                    let waited = self.for_expiry.wait(waiting);
+                    waited.unwrap_or_else(PoisonError::into_inner)
+                }
+            };
         }
     }
 
     /// Takes nothing more in; what waits is still given out.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.for_workers.notify_all();
+        let mut waiting = self.lock();
+        waiting.closed = true;
+        self.wake_all(waiting);
         self.for_expiry.notify_all();
+    }
+
+    /// When `job` has waited too long.
+    fn too_old(&self, job: &Job) -> Option<Instant> {
+        job.delivery.received.checked_add(self.longest)
+    }
+
+    fn wake_all(&self, mut waiting: MutexGuard<'_, Waiting>) {
+        let idle = std::mem::take(&mut waiting.idle);
+        waiting.coming += idle.len();
+        drop(waiting);
+        for worker in idle {
+            worker.unpark();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Waiting> {

@@ -1,6 +1,5 @@
 //! The worker pool: each worker takes a request, makes its blocking REST calls, and answers.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -31,7 +30,7 @@ const REDELIVERED: &str = "request was redelivered: the proxy that had it has no
 
 /// What requests in hand are owed, by worker. Whoever takes one answers it.
 #[derive(Debug, Default)]
-pub struct InHand(Mutex<HashMap<usize, Owed>>);
+pub struct InHand(Mutex<Vec<Option<Owed>>>);
 
 /// What a request is owed.
 #[derive(Debug)]
@@ -43,30 +42,38 @@ struct Owed {
 
 impl InHand {
     fn begin(&self, worker: usize, owed: Owed) {
-        self.lock().insert(worker, owed);
+        let mut all = self.lock();
+        if all.len() <= worker {
+            all.resize_with(worker + 1, || None);
+        }
+        if let Some(place) = all.get_mut(worker) {
+            *place = Some(owed);
+        }
     }
 
     fn take(&self, worker: usize) -> Option<Owed> {
-        self.lock().remove(&worker)
+        self.lock().get_mut(worker)?.take()
     }
 
     /// Whether the answer to `reply` is on its way: a link that is lost has the bus deliver again
     /// what is still in hand.
     fn is_owed(&self, reply: &Reply) -> bool {
         let owed = |owed: &Owed| owed.reply.as_ref() == Some(reply);
-        reply.correlation.is_some() && self.lock().values().any(owed)
+        reply.correlation.is_some() && self.lock().iter().flatten().any(owed)
     }
 
     /// Answers what is in hand that the proxy stops; how many requests that were.
     pub fn abandon(&self, answers: &Answers) -> usize {
         let all = std::mem::take(&mut *self.lock());
-        for owed in all.values() {
+        let mut abandoned = 0;
+        for owed in all.into_iter().flatten() {
             answers.error(owed.reply.as_ref(), STOPPING);
+            abandoned += 1;
         }
-        all.len()
+        abandoned
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<usize, Owed>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Owed>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,7 +103,8 @@ pub struct Worker {
 
 impl Worker {
     /// Serves requests until the queue is closed and empty.
-    pub fn run(self) {
+    pub fn run(mut self) {
+        self.rest = self.rest.alone();
         while let Some(mut job) = self.queue.pop() {
             // A fault of ours in one request must not take a worker from the others.
             let served = catch_unwind(AssertUnwindSafe(|| self.answer(&mut job)));
@@ -111,17 +119,19 @@ impl Worker {
     }
 
     fn answer(&self, job: &mut Job) {
-        let reply = job.delivery.reply.as_ref();
-        if job.delivery.redelivered && reply.is_some_and(|reply| self.in_hand.is_owed(reply)) {
+        let delivery = &mut job.delivery;
+        let reply = delivery.reply.as_ref();
+        let answerable = reply.is_some();
+        if delivery.redelivered && reply.is_some_and(|reply| self.in_hand.is_owed(reply)) {
             self.counters.requests_redelivered.add();
             return;
         }
         let owed = Owed {
-            reply: job.delivery.reply.clone(),
-            _receipt: job.delivery.receipt.take(),
+            reply: delivery.reply.take(),
+            _receipt: delivery.receipt.take(),
         };
         self.in_hand.begin(self.number, owed);
-        let served = self.serve(job);
+        let served = self.serve(job, answerable);
         // None where the proxy ends and has answered.
         let owed = self.in_hand.take(self.number);
         let reply = owed.as_ref().and_then(|owed| owed.reply.as_ref());
@@ -145,9 +155,9 @@ impl Worker {
         }
     }
 
-    fn serve(&self, job: &Job) -> Result<Vec<u8>, String> {
+    fn serve(&self, job: &Job, answerable: bool) -> Result<Vec<u8>, String> {
         let request = Request::read(&job.delivery.body).map_err(|error| {
-            if job.delivery.reply.is_none() {
+            if !answerable {
                 self.counters.requests_unanswerable.add();
             }
             error.to_string()

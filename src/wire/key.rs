@@ -40,6 +40,7 @@ impl Key {
         let read = |name: &str| -> Result<String, BadRequest> {
             match member(from, name) {
                 None => Ok(String::new()),
+                Some(Value::String(value)) => Ok(value.clone()),
                 Some(value) => text(value, &format!("key.{name}")).map(str::to_owned),
             }
         };

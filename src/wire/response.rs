@@ -9,12 +9,10 @@ use super::call::Plan;
 use super::key::{Key, Place};
 use super::kind::{Answer, Entity};
 
-/// A response that is about to be published.
+/// A response without `data` that is about to be published.
 #[derive(Serialize)]
 struct Response<'a> {
     error: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a Key>,
     #[serde(skip_serializing_if = "<[Key]>::is_empty")]
@@ -23,7 +21,6 @@ struct Response<'a> {
 
 const EMPTY: Response<'static> = Response {
     error: "",
-    data: None,
     key: None,
     keys: &[],
 };
@@ -100,40 +97,38 @@ fn unreadable(error: &serde_json::Error) -> String {
     format!("failed to decode response: {error}")
 }
 
-/// A `data` object with `member` in it.
-fn with_data(member: &str, value: &str) -> Result<Vec<u8>, String> {
-    let data = RawValue::from_string(format!(r#"{{"{member}":{value}}}"#))
-        .map_err(|error| unreadable(&error))?;
-    Ok(Response {
-        data: Some(&data),
-        ..EMPTY
-    }
-    .to_json())
+/// A response with `member` in its `data`, of the JSON that the parts of `value` make. What Asterisk
+/// said is copied once.
+fn with_data(member: &str, value: &[&str]) -> Vec<u8> {
+    let before = [r#"{"error":"","data":{""#, member, "\":"];
+    let parts = [&before[..], value, &["}}"]].concat();
+    parts.concat().into_bytes()
 }
 
 fn data(entity: Entity, key: &Key, reply: &[u8]) -> Result<Vec<u8>, String> {
     let member = entity.data_member();
-    match entity {
-        Entity::Config => with_data(member, &config(key, reply)?),
-        Entity::Logging => with_data(member, &with_member_key(key, log_channel(reply, &key.id)?)?),
-        _ => with_data(member, &with_member_key(key, parse::<&RawValue>(reply)?)?),
-    }
+    let object = match entity {
+        Entity::Config => return Ok(with_data(member, &[&config(key, reply)?])),
+        Entity::Logging => log_channel(reply, &key.id)?,
+        _ => parse(reply)?,
+    };
+    let key = serde_json::to_string(key).map_err(|error| unreadable(&error))?;
+    Ok(with_data(member, &with_member_key(&key, object)?))
 }
 
 fn parse<'a, T: Deserialize<'a>>(reply: &'a [u8]) -> Result<T, String> {
     serde_json::from_slice(reply).map_err(|error| unreadable(&error))
 }
 
-/// Asterisk's own object with the member `key` put first.
-fn with_member_key(key: &Key, object: &RawValue) -> Result<String, String> {
+/// Asterisk's own object with the member `key` put first, in parts.
+fn with_member_key<'a>(key: &'a str, object: &'a RawValue) -> Result<[&'a str; 4], String> {
     let members = object
         .get()
         .strip_prefix('{')
         .ok_or("failed to decode response: not a JSON object")?
         .trim_start();
-    let key = serde_json::to_string(key).map_err(|error| unreadable(&error))?;
     let comma = if members == "}" { "" } else { "," };
-    Ok(format!(r#"{{"key":{key}{comma}{members}"#))
+    Ok([r#"{"key":"#, key, comma, members])
 }
 
 /// A dynamic configuration object in the shape of the Go program.
@@ -218,20 +213,11 @@ fn variable(reply: &[u8]) -> Result<Vec<u8>, String> {
     }
     let value = parse::<Variable<'_>>(reply)?.value;
     if value.is_empty() {
-        return with_nothing();
+        // What the Go program makes of an empty variable.
+        return Ok(br#"{"error":"","data":{}}"#.to_vec());
     }
     let value = serde_json::to_string(&value).map_err(|error| unreadable(&error))?;
-    with_data("variable", &value)
-}
-
-/// A `data` object without members: what the Go program makes of an empty variable.
-fn with_nothing() -> Result<Vec<u8>, String> {
-    let data = RawValue::from_string("{}".to_owned()).map_err(|error| unreadable(&error))?;
-    Ok(Response {
-        data: Some(&data),
-        ..EMPTY
-    }
-    .to_json())
+    Ok(with_data("variable", &[&value]))
 }
 
 /// The log channel `id` in Asterisk's list. Log channels are listed by full path but made, rotated
