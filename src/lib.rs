@@ -38,8 +38,8 @@
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
 //! | `bus-flush` | sends what was handed to a connection, one for each (NATS) | being kicked, the bus |
-//! | `bus-confirm` | hears what the broker has taken of events (RabbitMQ) | the bus |
-//! | `bus-answers` | the same of answers, and keeps their connection (RabbitMQ) | the bus |
+//! | `bus-confirm` | hears whether the broker takes events, and of the link's end (RabbitMQ) | the bus |
+//! | `bus-answers` | keeps the connection for answers (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |
 //! | `log` | writes the log | a line, standard output |
 //!

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender};
+use crossbeam_channel::Receiver;
 
 use super::BusError;
 
@@ -89,20 +89,25 @@ pub struct Reply {
 #[derive(Debug)]
 pub struct Receipt {
     number: u64,
-    done: Sender<u64>,
+    desk: Arc<dyn Returned>,
+}
+
+/// Where receipts come back to.
+pub trait Returned: fmt::Debug + Send + Sync {
+    /// Message `number` is dealt with. Whoever held its receipt calls this.
+    fn take_back(&self, number: u64);
 }
 
 impl Receipt {
-    /// The receipt of message `number`; `done` hears of its end.
-    pub fn new(number: u64, done: Sender<u64>) -> Receipt {
-        Receipt { number, done }
+    /// The receipt of message `number`, which comes back to `desk`.
+    pub fn new(number: u64, desk: Arc<dyn Returned>) -> Receipt {
+        Receipt { number, desk }
     }
 }
 
 impl Drop for Receipt {
     fn drop(&mut self) {
-        // An inbox that has ended has nothing to tell the server.
-        let _ = self.done.send(self.number);
+        self.desk.take_back(self.number);
     }
 }
 

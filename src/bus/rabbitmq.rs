@@ -1,14 +1,15 @@
 //! RabbitMQ behind the trait. The crate's defects (crates.md) are contained here:
 //!
 //! - It never sets TCP_NODELAY, has no deadline and no TLS but OpenSSL's: it gets a `stream` of ours.
-//! - Messages that it cannot parse end the connection, and come again: `frames` lets none through.
+//! - Messages that it cannot parse end the connection, and come again: `payloads` lets none through.
+//! - Its thread is woken for every part of every message, and for every confirm wakes another: messages
+//!   leave by a `writer`, and confirms are heard by `frames`, without it.
 //! - A call waits for as long as the broker says nothing: a link that is given up cuts the sockets,
 //!   and heartbeats give up one that is silent for ten seconds.
-//! - Publishing waits for a broker that takes nothing: what it has not confirmed is bounded by a
-//!   `ledger`, beyond that nothing is handed over.
+//! - What a broker has not confirmed is bounded by a `ledger`, beyond that nothing is handed over.
 //! - Subscriptions borrow their channel: an inbox is lent to the thread that uses it.
 //! - It does not check the lengths of routing keys: `topology` does.
-//! - It takes the smaller of both sides' heartbeats, and 0 for none: `frames` sees to ours.
+//! - It takes the smaller of both sides' heartbeats, and 0 for none: `payloads` sees to ours.
 //! - It gives a connection up when it has a message for a consumer that is gone, and the end of a
 //!   consumer is one: an inbox waits for it.
 //! - It logs passwords: nothing of it is logged, and what ends a connection is asked of it.
@@ -20,10 +21,15 @@ mod answers;
 mod frames;
 mod inbox;
 mod ledger;
+mod message;
 mod opening;
+mod payloads;
+mod receipts;
 mod reply;
 mod stream;
+mod told;
 mod topology;
+mod writer;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -32,20 +38,22 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amiquip::{Channel, Confirm, Connection, ConnectionBlockedNotification, Error, Publish};
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use amiquip::{Channel, Connection, Error};
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use self::answers::Answers;
 use self::inbox::RabbitInbox;
 use self::ledger::Ledger;
+use self::message::{ANSWER_EXPIRATION, EVENT_EXPIRATION, Message};
 use self::opening::{Cutter, open};
 use self::reply::Address;
 use self::stream::Heard;
+use self::told::{Told, Watched, confirms, hear, largest};
 use self::topology::{check_key, exchange};
+use self::writer::Writer;
 use super::link::Use;
 use super::{BusError, Link, Loss, Mark, Reply, Terms, Topic};
 use crate::config::BusServer;
-use crate::logging::Occasionally;
 
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.
@@ -65,9 +73,14 @@ struct Shared {
     /// Dropped when the link is lost.
     alive: Mutex<Option<Sender<()>>>,
     why: Mutex<Option<String>>,
-    /// Events and announcements. Held for as long as it takes to hand a message to the crate.
+    /// The channel of events and announcements, and its number.
     events: Mutex<Channel>,
-    ledger: Ledger,
+    number: u16,
+    /// Where they leave.
+    writer: Arc<Writer>,
+    /// Where acknowledgements of requests leave.
+    requests: Arc<Writer>,
+    ledger: Arc<Ledger>,
     answers: Arc<Answers>,
     /// For reply addresses that may end the connection; opened with the first.
     doubtful: Mutex<Option<Arc<Answers>>>,
@@ -88,20 +101,16 @@ struct Shared {
     token: String,
 }
 
-/// What the broker tells a link.
-struct Told {
-    confirms: Receiver<Confirm>,
-    blocked: Receiver<ConnectionBlockedNotification>,
-    /// Only of interest for its end.
-    consuming: Receiver<ConnectionBlockedNotification>,
-}
-
 impl RabbitLink {
     /// Connects to `server`.
     pub fn connect(server: &BusServer, terms: &Terms) -> Result<Arc<dyn Link>, BusError> {
-        let mut publishing = open(server, &terms.name, None)?;
+        let ledger = Arc::<Ledger>::default();
+        let confirmed = hear(&ledger, terms);
+        let mut publishing = open(server, &terms.name, None, Box::new(confirmed))?;
         let address = publishing.address;
-        let mut consuming = open(server, &terms.name, Some(address))?;
+        // Nobody publishes there.
+        let nothing = Box::new(|_| {});
+        let mut consuming = open(server, &terms.name, Some(address), nothing)?;
         let lost = |error: Error| BusError::Unreachable(format!("{server}: {error}"));
         let events = publishing.connection.open_channel(None).map_err(lost)?;
         topology::declare_exchanges(&events)?;
@@ -122,8 +131,11 @@ impl RabbitLink {
             lost: AtomicBool::new(false),
             alive: Mutex::new(Some(alive)),
             why: Mutex::new(None),
+            number: events.channel_id(),
             events: Mutex::new(events),
-            ledger: Ledger::default(),
+            writer: publishing.writer,
+            requests: consuming.writer,
+            ledger,
             answers,
             doubtful: Mutex::new(None),
             doubting: AtomicBool::new(false),
@@ -141,45 +153,15 @@ impl RabbitLink {
             shared: Arc::clone(&shared),
             gone,
         };
-        let losses = Arc::clone(&terms.losses);
         thread::Builder::new()
             .name("bus-confirm".into())
             .spawn(move || {
                 // However it ends.
                 let link = Watched(&shared);
-                link.0.listen(&told, &*losses);
+                link.0.listen(&told);
             })
             .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
         Ok(Arc::new(link))
-    }
-}
-
-/// A link that is lost when nobody listens to its broker any more.
-struct Watched<'a>(&'a Shared);
-
-impl Drop for Watched<'_> {
-    fn drop(&mut self) {
-        self.0.lose();
-    }
-}
-
-/// Has `channel` confirm what is published on it.
-fn confirms(channel: &Channel) -> amiquip::Result<Receiver<Confirm>> {
-    let confirms = channel.listen_for_publisher_confirms()?;
-    channel.enable_publisher_confirms()?;
-    Ok(confirms)
-}
-
-/// What ended `channel`: the crate tells it once to whoever uses the channel or, where the connection
-/// has ended, closes that. What is left of the connection is cut off.
-fn why(channel: &Channel, cutter: &Cutter, connection: Option<Connection>) -> String {
-    let used = channel.qos(0, 0, false);
-    cutter.cut();
-    let closed = connection.map(Connection::close);
-    match (used, closed) {
-        (Err(error), _) if !matches!(error, Error::EventLoopDropped) => error.to_string(),
-        (_, Some(Err(error))) => error.to_string(),
-        _ => "closed".to_owned(),
     }
 }
 
@@ -197,9 +179,7 @@ impl Link for RabbitLink {
         mark: Option<&Mark>,
         body: &[u8],
     ) -> Result<Option<u64>, BusError> {
-        let publish = Publish::with_properties(body, subject, topology::event_properties(mark));
-        self.shared.check(&publish)?;
-        let channel = lock(&self.shared.events);
+        self.shared.check(subject, body)?;
         if self.is_lost() {
             return Err(BusError::Lost);
         }
@@ -208,17 +188,23 @@ impl Link for RabbitLink {
             Topic::Dialog => Some(Loss::Dialog),
             _ => None,
         };
-        let number = self.shared.ledger.hand_over(body.len(), loss, WINDOW);
+        let message = Message {
+            exchange: exchange(topic),
+            key: subject,
+            mandatory: false,
+            mark,
+            correlation: None,
+            expiration: EVENT_EXPIRATION,
+            body,
+        };
+        let (shared, channel) = (&self.shared, self.shared.number);
+        // Where nothing leaves any more, the link is lost soon.
+        let number = shared.writer.put(channel, |frames, largest| {
+            let number = shared.ledger.hand_over(body.len(), loss, WINDOW)?;
+            message.put(channel, largest, frames);
+            Some(number)
+        });
         let number = number.ok_or(BusError::Busy)?;
-        if let Err(error) = channel.basic_publish(exchange(topic), publish) {
-            drop(channel);
-            // The crate tells it once: here, or to the thread that listens.
-            if !matches!(error, Error::EventLoopDropped) {
-                self.shared.blame(error.to_string());
-            }
-            self.shared.lose();
-            return Err(BusError::Lost);
-        }
         Ok((topic != Topic::Announce).then_some(number))
     }
 
@@ -236,26 +222,30 @@ impl Link for RabbitLink {
     }
 
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
-        let properties = topology::answer_properties(reply.correlation.as_deref());
         let address = Address::of(&reply.to);
-        let publish = Publish {
+        let message = Message {
+            exchange: "",
+            key: &reply.to,
             // What nobody is there for comes back and is counted; not from direct reply-to, where
             // RabbitMQ 3.10 sends back what it has delivered.
             mandatory: address == Address::Queue,
-            ..Publish::with_properties(body, reply.to.as_str(), properties)
+            mark: None,
+            correlation: reply.correlation.as_deref(),
+            expiration: ANSWER_EXPIRATION,
+            body,
         };
-        self.shared.check(&publish)?;
+        self.shared.check(message.key, body)?;
         if self.is_lost() {
             return Err(BusError::Lost);
         }
         match address {
-            Address::Queue | Address::Direct => self.shared.answers.send(publish),
-            Address::Doubtful => self.shared.doubtful()?.send(publish),
+            Address::Queue | Address::Direct => self.shared.answers.send(&message),
+            Address::Doubtful => self.shared.doubtful()?.send(&message),
         }
     }
 
     fn flush(&self) {
-        // The crate's thread sends at once.
+        self.shared.writer.flush();
     }
 
     fn wait(&self, limit: Duration) {
@@ -363,12 +353,9 @@ impl Shared {
         drop(lock(&self.alive).take());
     }
 
-    fn check(&self, publish: &Publish<'_>) -> Result<(), BusError> {
-        check_key(&publish.routing_key)?;
-        let (size, limit) = (
-            publish.body.len(),
-            self.terms.largest.load(Ordering::Relaxed),
-        );
+    fn check(&self, key: &str, body: &[u8]) -> Result<(), BusError> {
+        check_key(key)?;
+        let (size, limit) = (body.len(), self.terms.largest.load(Ordering::Relaxed));
         if size > limit {
             return Err(BusError::TooLarge { size, limit });
         }
@@ -401,68 +388,6 @@ impl Shared {
         }
         Ok(answers)
     }
-
-    /// Listens to what the broker tells until one of the connections has ended, and says why.
-    fn listen(&self, told: &Told, losses: &dyn Fn(Loss)) {
-        let refusals = Occasionally::new();
-        let note = |confirm| match confirm {
-            Confirm::Ack(what) => self.ledger.take(what.delivery_tag, what.multiple),
-            Confirm::Nack(what) => {
-                if refusals.now() {
-                    log::warn!("bus: the broker refuses events: is a queue full?");
-                }
-                let lost = self.ledger.refuse(what.delivery_tag, what.multiple);
-                lost.into_iter().for_each(losses);
-            }
-        };
-        let ended = loop {
-            select! {
-                recv(told.confirms) -> confirm => match confirm {
-                    Ok(confirm) => note(confirm),
-                    Err(_) => break &self.publishing,
-                },
-                recv(told.blocked) -> told => match told {
-                    Ok(ConnectionBlockedNotification::Blocked(reason)) => {
-                        log::warn!("bus: the broker takes nothing ({reason}); events wait here");
-                        self.ledger.block(true);
-                    }
-                    Ok(ConnectionBlockedNotification::Unblocked) => {
-                        log::info!("bus: the broker takes messages again");
-                        self.ledger.block(false);
-                    }
-                    Err(_) => break &self.publishing,
-                },
-                recv(told.consuming) -> told => if told.is_err() {
-                    break &self.consuming;
-                },
-            }
-        };
-        // What it confirmed before is not to be repeated.
-        told.confirms.try_iter().for_each(note);
-        if !self.is_lost() {
-            let connection = lock(ended).take();
-            let why = match std::ptr::eq(ended, &self.publishing) {
-                true => {
-                    let [publishing, _] = &self.cutters;
-                    why(&lock(&self.events), publishing, connection)
-                }
-                false => match connection.map(Connection::close) {
-                    Some(Err(error)) => error.to_string(),
-                    _ => "closed".to_owned(),
-                },
-            };
-            self.blame(why);
-        }
-    }
-}
-
-/// The size of the largest message that the broker takes, where it is what ended the link.
-fn largest(why: &str) -> Option<usize> {
-    let (_, limit) = why.split_once("larger than configured max size ")?;
-    let end = limit
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(limit.len());
-    limit.get(..end)?.parse().ok()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

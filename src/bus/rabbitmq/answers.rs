@@ -2,17 +2,19 @@
 //! address that it cannot read, whoever made that up, and events and requests must not end with it.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amiquip::{Channel, Confirm, Publish, Return};
+use amiquip::{Channel, Confirm, Return};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use super::ledger::Ledger;
+use super::lock;
+use super::message::Message;
 use super::opening::{Opened, open};
-use super::{confirms, lock, why};
+use super::told::{confirms, why};
+use super::writer::Writer;
 use crate::backoff::Backoff;
 use crate::bus::{BusError, Loss, Terms};
 use crate::config::BusServer;
@@ -38,15 +40,17 @@ pub(super) struct Answers {
 
 /// A connection, for as long as it lasts.
 struct Line {
+    writer: Arc<Writer>,
+    /// The number of its channel.
+    number: u16,
     channel: Mutex<Channel>,
-    ledger: Ledger,
-    /// Whether an answer has waited for room in vain since the broker took one: the next do not wait.
-    stuck: AtomicBool,
+    ledger: Arc<Ledger>,
     opened: Mutex<Option<Opened>>,
 }
 
 /// What the broker tells of a line.
 struct Told {
+    /// Only of interest for its end.
     confirms: Receiver<Confirm>,
     returned: Receiver<Return>,
 }
@@ -58,7 +62,7 @@ impl Answers {
         terms: &Terms,
         address: SocketAddr,
     ) -> Result<Arc<Answers>, BusError> {
-        let (line, told) = Line::open(server, &terms.name, address)?;
+        let (line, told) = Line::open(server, terms, address)?;
         let (stop, stopped) = bounded(0);
         let answers = Arc::new(Answers {
             line: Mutex::new(Some(line)),
@@ -73,26 +77,29 @@ impl Answers {
     }
 
     /// Hands an answer over, as soon as there is room for it.
-    pub(super) fn send(&self, publish: Publish<'_>) -> Result<(), BusError> {
+    pub(super) fn send(&self, message: &Message<'_>) -> Result<(), BusError> {
+        let size = message.body.len();
         let deadline = Instant::now() + PATIENCE;
         // Any answer fits where there is room at all: no small ones keep a large one out.
-        let window = WINDOW + publish.body.len();
+        let window = WINDOW + size;
         loop {
             let line = lock(&self.line).clone().ok_or(BusError::Busy)?;
-            let channel = lock(&line.channel);
-            let size = publish.body.len();
-            let number = line.ledger.hand_over(size, Some(Loss::Answer), window);
+            let number = line.writer.put(line.number, |frames, largest| {
+                let number = line.ledger.hand_over(size, Some(Loss::Answer), window)?;
+                message.put(line.number, largest, frames);
+                Some(number)
+            });
             if number.is_some() {
                 // A line that is lost counts what was on its way.
-                let _ = channel.basic_publish("", publish);
+                line.writer.flush();
                 return Ok(());
             }
-            drop(channel);
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                line.stuck.store(true, Ordering::Relaxed);
+                line.ledger.give_up();
             }
-            if line.stuck.load(Ordering::Relaxed) {
+            // The next do not wait.
+            if line.ledger.is_stuck() {
                 return Err(BusError::Busy);
             }
             line.ledger.wait_for_room(left);
@@ -173,7 +180,7 @@ impl Answers {
                     return;
                 }
                 wait = backoff.wait();
-                if let Ok((line, told)) = Line::open(server, &terms.name, address) {
+                if let Ok((line, told)) = Line::open(server, terms, address) {
                     *lock(&self.line) = Some(line);
                     break told;
                 }
@@ -185,10 +192,13 @@ impl Answers {
 impl Line {
     fn open(
         server: &BusServer,
-        name: &str,
+        terms: &Terms,
         address: SocketAddr,
     ) -> Result<(Arc<Line>, Told), BusError> {
-        let mut opened = open(server, name, Some(address))?;
+        let ledger = Arc::<Ledger>::default();
+        let (book, losses) = (Arc::clone(&ledger), Arc::clone(&terms.losses));
+        let confirmed = move |confirm| book.hear(confirm).into_iter().for_each(&*losses);
+        let mut opened = open(server, &terms.name, Some(address), Box::new(confirmed))?;
         let lost = |error: amiquip::Error| BusError::Unreachable(format!("{server}: {error}"));
         let channel = opened.connection.open_channel(None).map_err(lost)?;
         let told = Told {
@@ -196,9 +206,10 @@ impl Line {
             returned: channel.listen_for_returns().map_err(lost)?,
         };
         let line = Line {
+            writer: Arc::clone(&opened.writer),
+            number: channel.channel_id(),
             channel: Mutex::new(channel),
-            ledger: Ledger::default(),
-            stuck: AtomicBool::new(false),
+            ledger,
             opened: Mutex::new(Some(opened)),
         };
         Ok((Arc::new(line), told))
@@ -209,17 +220,9 @@ impl Line {
     fn listen(&self, told: &Told, losses: &dyn Fn(Loss), stop: &Receiver<()>) -> bool {
         loop {
             select! {
-                recv(told.confirms) -> confirm => {
-                    let Ok(confirm) = confirm else { return false };
-                    self.stuck.store(false, Ordering::Relaxed);
-                    match confirm {
-                        Confirm::Ack(what) => self.ledger.take(what.delivery_tag, what.multiple),
-                        Confirm::Nack(what) => {
-                            let lost = self.ledger.refuse(what.delivery_tag, what.multiple);
-                            lost.into_iter().for_each(losses);
-                        }
-                    }
-                }
+                recv(told.confirms) -> confirm => if confirm.is_err() {
+                    return false;
+                },
                 recv(told.returned) -> returned => match returned {
                     Ok(_) => losses(Loss::Answer),
                     Err(_) => return false,

@@ -1,20 +1,14 @@
-//! What a broker sends, made harmless for the crate, which ends the connection over bytes that are
-//! not UTF-8 and field types it does not know, and the process over tables nested deep enough. The
-//! broker would deliver such a message again and again, so whoever may publish could keep us away.
+//! What a broker sends, on its way to the crate: made harmless for it ([`super::payloads`]), bodies cut at
+//! a length.
 //!
-//! Frames are changed in place: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
-//! nobody here reads) become one field of the same length, bodies are cut at a length, a heartbeat of
-//! none becomes ours.
+//! Confirms go straight to whoever waits for them: by way of the crate, each would wake a thread. For
+//! those that come together it gets a heartbeat, so that it knows that the broker lives.
 
 use std::collections::HashMap;
 use std::io::{self, Read};
-use std::ops::Range;
 
-use super::opening::HEARTBEAT;
-use crate::bus::link::LARGEST_REQUEST;
+use super::payloads::{Body, Told, header, method};
 
-/// Most of a body that is handed on, in bytes: enough to tell that it is too large.
-const LONGEST_BODY: u64 = LARGEST_REQUEST as u64 + 1;
 /// Largest frame a broker may send. RabbitMQ's default is 128 KiB.
 const LARGEST_FRAME: usize = 16 * 1024 * 1024;
 /// How much is read at a time.
@@ -24,6 +18,7 @@ const HEAD: usize = 7;
 /// and this after it.
 const TAIL: usize = 1;
 const END: u8 = 0xce;
+const HEARTBEAT: [u8; HEAD + TAIL] = [8, 0, 0, 0, 0, 0, 0, END];
 
 /// Frames on their way from the broker to the crate.
 #[derive(Default)]
@@ -31,28 +26,30 @@ pub(super) struct Frames {
     bytes: Vec<u8>,
     /// How many bytes are handed on.
     given: usize,
-    /// How many bytes are harmless.
+    /// Up to where there is what is harmless.
     checked: usize,
+    /// From where on there is what was not looked at,
+    next: usize,
+    /// and up to where.
+    filled: usize,
     /// By channel, what is left of the body that is too long.
     long: HashMap<u16, Body>,
 }
 
-/// What is left of a body.
-struct Body {
-    /// Bytes to be handed on.
-    give: u64,
-    /// All that is to come.
-    come: u64,
-}
-
 impl Frames {
-    /// Reads what the broker sends next, as [`Read::read`].
-    pub(super) fn read(&mut self, broker: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+    /// Reads what the broker sends next, as [`Read::read`]. What is of interest besides is told to
+    /// `tell`.
+    pub(super) fn read(
+        &mut self,
+        broker: &mut impl Read,
+        into: &mut [u8],
+        tell: &mut dyn FnMut(Told),
+    ) -> io::Result<usize> {
         while self.given == self.checked {
             if self.read_chunk(broker)? == 0 {
                 return Ok(0);
             }
-            self.check()?;
+            self.check(tell)?;
         }
         let ready = self.bytes.get(self.given..self.checked).unwrap_or_default();
         let count = ready.len().min(into.len());
@@ -62,45 +59,61 @@ impl Frames {
         Ok(count)
     }
 
+    /// Reads more, where all that was harmless is handed on.
     fn read_chunk(&mut self, broker: &mut impl Read) -> io::Result<usize> {
-        self.bytes.drain(..self.given);
-        self.checked -= self.given;
-        self.given = 0;
-        let before = self.bytes.len();
-        self.bytes.resize(before + CHUNK, 0);
-        let read = broker.read(self.bytes.get_mut(before..).unwrap_or_default());
-        self.bytes
-            .truncate(before + read.as_ref().copied().unwrap_or(0));
-        read
+        self.bytes.copy_within(self.next..self.filled, 0);
+        self.filled -= self.next;
+        (self.given, self.checked, self.next) = (0, 0, 0);
+        if self.bytes.len() < self.filled + CHUNK {
+            self.bytes.resize(self.filled + CHUNK, 0);
+        }
+        let read = broker.read(self.bytes.get_mut(self.filled..).unwrap_or_default())?;
+        self.filled += read;
+        Ok(read)
     }
 
     /// Makes every whole frame harmless.
-    fn check(&mut self) -> io::Result<()> {
+    fn check(&mut self, tell: &mut dyn FnMut(Told)) -> io::Result<()> {
+        let mut alive = false;
         while let Some(size) = self.next_size()? {
-            let start = self.checked;
+            let start = self.next;
             let end = start + HEAD + size + TAIL;
             let Some(frame) = self.bytes.get_mut(start..end) else {
                 return Ok(());
             };
-            let kept = soften(frame, &mut self.long);
-            if kept < frame.len() {
-                // What is left of it has its own end.
-                let cut = start + kept;
-                self.bytes.drain(cut..end);
-                if kept > 0
-                    && let Some(last) = self.bytes.get_mut(cut - TAIL)
-                {
-                    *last = END;
-                }
+            if end > self.filled {
+                return Ok(());
             }
-            self.checked = start + kept;
+            let kept = match soften(frame, &mut self.long, tell) {
+                Some(kept) => kept,
+                None if std::mem::replace(&mut alive, true) => 0,
+                None => {
+                    frame
+                        .split_at_mut(HEARTBEAT.len())
+                        .0
+                        .copy_from_slice(&HEARTBEAT);
+                    HEARTBEAT.len()
+                }
+            };
+            if kept > 0
+                && let Some(last) = frame.get_mut(kept - TAIL)
+            {
+                // What is left of it has its own end.
+                *last = END;
+            }
+            if start != self.checked {
+                self.bytes.copy_within(start..start + kept, self.checked);
+            }
+            self.checked += kept;
+            self.next = end;
         }
         Ok(())
     }
 
     /// The size of the payload of the first frame that is not checked.
     fn next_size(&self) -> io::Result<Option<usize>> {
-        let Some([_, _, _, size @ ..]) = self.bytes.get(self.checked..self.checked + HEAD) else {
+        let left = self.bytes.get(self.next..self.filled).unwrap_or_default();
+        let Some([_, _, _, size @ ..]) = left.get(..HEAD) else {
             return Ok(None);
         };
         let size = size
@@ -113,38 +126,40 @@ impl Frames {
     }
 }
 
-/// Makes a frame harmless; how much of it is left, its end included.
-fn soften(frame: &mut [u8], long: &mut HashMap<u16, Body>) -> usize {
+/// Makes a frame harmless; how much of it is left, its end included, none of what is not for the crate.
+fn soften(
+    frame: &mut [u8],
+    long: &mut HashMap<u16, Body>,
+    tell: &mut dyn FnMut(Told),
+) -> Option<usize> {
     let whole = frame.len();
-    let Some((head, rest)) = frame.split_at_mut_checked(HEAD) else {
-        return whole;
-    };
-    let Some((payload, _)) = rest.split_at_mut_checked(whole - HEAD - TAIL) else {
-        return whole;
-    };
+    let (head, rest) = frame.split_at_mut_checked(HEAD)?;
+    let (payload, _) = rest.split_at_mut_checked(whole - HEAD - TAIL)?;
     let [kind, high, low, size @ ..] = head else {
-        return whole;
+        return Some(whole);
     };
     let channel = u16::from_be_bytes([*high, *low]);
     match *kind {
         1 => {
-            method(payload);
-            whole
+            let told = method(payload, channel);
+            let ours = matches!(told, Some(Told::Confirm(_)));
+            told.into_iter().for_each(tell);
+            (!ours).then_some(whole)
         }
         2 => {
             header(payload, channel, long);
-            whole
+            Some(whole)
         }
         3 => {
             let Some(kept) = body(payload.len(), channel, long) else {
-                return 0;
+                return Some(0);
             };
             for (to, from) in size.iter_mut().zip((kept as u32).to_be_bytes()) {
                 *to = from;
             }
-            HEAD + kept + TAIL
+            Some(HEAD + kept + TAIL)
         }
-        _ => whole,
+        _ => Some(whole),
     }
 }
 
@@ -162,138 +177,12 @@ fn body(size: usize, channel: u16, long: &mut HashMap<u16, Body>) -> Option<usiz
     (kept > 0).then_some(kept as usize)
 }
 
-/// A method: class and number, then its arguments.
-fn method(payload: &mut [u8]) {
-    let Some(&[_, class, _, number]) = payload.get(..4) else {
-        return;
-    };
-    let mut fields = Fields { payload, at: 4 };
-    match (class, number) {
-        // connection.tune: channels, size of frames, heartbeat. The crate takes the smaller of both
-        // sides' heartbeats, and the broker's 0 means none.
-        (10, 30) => {
-            fields.at += 2 + 4;
-            let range = fields.skip(2);
-            if let Some(heartbeat @ [0, 0]) = fields.payload.get_mut(range) {
-                heartbeat.copy_from_slice(&HEARTBEAT.to_be_bytes());
-            }
-        }
-        // connection.close and channel.close: code, text. A text that is too long is cut by the
-        // broker, in the middle of a character too.
-        (10, 50) | (20, 40) => {
-            fields.at += 2;
-            fields.text();
-        }
-        // connection.blocked: reason.
-        (10, 60) => fields.text(),
-        // basic.return: code, text, exchange, routing key.
-        (60, 50) => {
-            fields.at += 2;
-            (0..3).for_each(|_| fields.text());
-        }
-        // basic.deliver: consumer tag, delivery tag, redelivered, exchange, routing key.
-        (60, 60) => {
-            fields.text();
-            fields.at += 8 + 1;
-            (0..2).for_each(|_| fields.text());
-        }
-        _ => {}
-    }
-}
-
-/// A content header: class, weight, size of the body, flags, properties.
-fn header(payload: &mut [u8], channel: u16, long: &mut HashMap<u16, Body>) {
-    let Some([_, _, _, _, size @ .., high, low]) = payload.get_mut(..14) else {
-        return;
-    };
-    let come = size
-        .iter()
-        .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-    // What a channel left unfinished when it was closed is not of this message.
-    long.remove(&channel);
-    if come > LONGEST_BODY {
-        for (to, from) in size.iter_mut().zip(LONGEST_BODY.to_be_bytes()) {
-            *to = from;
-        }
-        let give = LONGEST_BODY;
-        long.insert(channel, Body { give, come });
-    }
-    let flags = u16::from_be_bytes([*high, *low]);
-    let mut fields = Fields { payload, at: 14 };
-    // From the highest flag: content type and encoding, headers, delivery mode, priority,
-    // correlation id, reply to, expiration, message id, timestamp, type, user, application, cluster.
-    for bit in (2..16).rev().filter(|bit| flags & 1 << bit != 0) {
-        match bit {
-            13 => fields.table(),
-            12 | 11 => fields.at += 1,
-            6 => fields.at += 8,
-            _ => fields.text(),
-        }
-    }
-}
-
-/// The fields of a payload, one after the other.
-struct Fields<'a> {
-    payload: &'a mut [u8],
-    at: usize,
-}
-
-impl Fields<'_> {
-    fn skip(&mut self, count: usize) -> Range<usize> {
-        let from = self.at;
-        self.at += count;
-        from..self.at
-    }
-
-    fn number(&mut self, bytes: usize) -> usize {
-        let range = self.skip(bytes);
-        let digits = self.payload.get(range).unwrap_or_default();
-        digits
-            .iter()
-            .fold(0, |all, byte| all << 8 | usize::from(*byte))
-    }
-
-    /// A short string, made UTF-8.
-    fn text(&mut self) {
-        let length = self.number(1);
-        let range = self.skip(length);
-        let Some(text) = self.payload.get_mut(range) else {
-            return;
-        };
-        if std::str::from_utf8(text).is_err() {
-            for byte in text.iter_mut().filter(|byte| !byte.is_ascii()) {
-                *byte = b'?';
-            }
-        }
-    }
-
-    /// A table, made one void field: its name takes what there is of length. A longer one is a byte
-    /// array without a name.
-    fn table(&mut self) {
-        let length = self.number(4);
-        let range = self.skip(length);
-        let Some(table) = self.payload.get_mut(range) else {
-            return;
-        };
-        if let Ok(name) = u8::try_from(length.saturating_sub(2)) {
-            table.fill(b'-');
-            if let [first, .., last] = table {
-                *first = name;
-                *last = b'V';
-            }
-        } else if let [name, kind, size @ ..] = table {
-            *name = 0;
-            *kind = b'x';
-            for (to, from) in size.iter_mut().zip((length as u32 - 6).to_be_bytes()) {
-                *to = from;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::opening;
+    use super::super::payloads::LONGEST_BODY;
     use super::*;
+    use amiquip::{Confirm, ConfirmPayload};
 
     fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
         let mut frame = vec![kind, 0, 1];
@@ -325,7 +214,7 @@ mod tests {
         let (mut frames, mut output) = (Frames::default(), Vec::new());
         let mut into = [0; 1000];
         loop {
-            match frames.read(&mut broker, &mut into).unwrap() {
+            match frames.read(&mut broker, &mut into, &mut |_| {}).unwrap() {
                 0 => return output,
                 count => output.extend(&into[..count]),
             }
@@ -417,7 +306,7 @@ mod tests {
     #[test]
     fn a_broker_without_heartbeats_gets_ours() {
         let tune = |heartbeat: u8| frame(1, &[0, 10, 0, 30, 8, 0, 0, 2, 0, 0, 0, heartbeat]);
-        assert_eq!(pass(&tune(0), 50), tune(HEARTBEAT as u8));
+        assert_eq!(pass(&tune(0), 50), tune(opening::HEARTBEAT as u8));
         assert_eq!(pass(&tune(60), 50), tune(60));
     }
 
@@ -448,7 +337,11 @@ mod tests {
         let mut huge = frame(3, b"");
         huge[3] = 0xff;
         let mut into = [0; 10];
-        assert!(Frames::default().read(&mut &huge[..], &mut into).is_err());
+        assert!(
+            Frames::default()
+                .read(&mut &huge[..], &mut into, &mut |_| {})
+                .is_err()
+        );
         for short in 0..40 {
             let payload: Vec<u8> = [0, 60, 0, 60]
                 .into_iter()
@@ -459,5 +352,57 @@ mod tests {
                 assert_eq!(pass(&sent, 100).len(), sent.len());
             }
         }
+    }
+
+    #[test]
+    fn confirms_are_told_and_become_a_heartbeat() {
+        let confirm = |number: u8, tag: u8, how: u8| {
+            frame(1, &[0, 60, 0, number, 0, 0, 0, 0, 0, 0, 1, tag, how])
+        };
+        let mut stream = frame(3, b"before");
+        stream.extend(confirm(80, 1, 0));
+        stream.extend(confirm(80, 3, 1));
+        stream.extend(frame(3, b"between"));
+        stream.extend(confirm(120, 4, 2));
+        stream.extend(frame(3, b"after"));
+        let mut expected = frame(3, b"before");
+        expected.extend(HEARTBEAT);
+        expected.extend(frame(3, b"between"));
+        expected.extend(frame(3, b"after"));
+        let (mut into, mut told) = ([0; 1000], Vec::new());
+        let count = Frames::default()
+            .read(&mut &stream[..], &mut into, &mut |what| told.push(what))
+            .unwrap();
+        assert_eq!(&into[..count], expected);
+        let payload = |tag: u64, multiple| ConfirmPayload {
+            delivery_tag: 256 + tag,
+            multiple,
+        };
+        let confirms = [
+            Confirm::Ack(payload(1, false)),
+            Confirm::Ack(payload(3, true)),
+            Confirm::Nack(payload(4, false)),
+        ];
+        assert_eq!(told, confirms.map(Told::Confirm));
+    }
+
+    #[test]
+    fn what_is_of_interest_besides_is_told() {
+        let mut stream = frame(1, &[0, 10, 0, 30, 8, 0, 0, 2, 0, 0, 0, 60]);
+        stream.extend(frame(1, &[0, 10, 0, 30, 8, 0, 0, 0, 0, 0, 0, 60]));
+        stream.extend(frame(1, &[0, 20, 0, 40, 1, 0x94, 0, 0, 0, 0, 0]));
+        stream.extend(frame(1, &[0, 20, 0, 11, 0, 0, 0, 0]));
+        let (mut into, mut told) = ([0; 1000], Vec::new());
+        let count = Frames::default()
+            .read(&mut &stream[..], &mut into, &mut |what| told.push(what))
+            .unwrap();
+        assert_eq!(&into[..count], stream);
+        let expected = [
+            Told::Largest(Some(128 * 1024)),
+            Told::Largest(None),
+            Told::Closed(1),
+            Told::Opened(1),
+        ];
+        assert_eq!(told, expected);
     }
 }

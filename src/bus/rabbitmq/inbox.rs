@@ -1,20 +1,22 @@
 //! Subscriptions on a RabbitMQ link: queues that are declared, bound, read and acknowledged.
 
-use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use amiquip::{
-    AmqpProperties, Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable,
-    QueueDeleteOptions,
+    Channel, Consumer, ConsumerMessage, ConsumerOptions, FieldTable, QueueDeleteOptions,
 };
-use crossbeam_channel::{Receiver, Select, Sender, TryRecvError, unbounded};
+use crossbeam_channel::{Receiver, Select, TryRecvError};
 
+use super::receipts::Receipts;
 use super::topology::{self, Readers, denied, exchange};
 use super::{BusError, Shared, Topic};
 use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
 
 /// How often the bindings are made anew: who deletes an exchange takes them away, without a word.
 const RENEW: Duration = Duration::from_secs(30);
+/// How long receipts wait for the next message, with which the broker is told of all of them at once.
+const MOMENT: Duration = Duration::from_millis(1);
 /// How long the crate is waited for that has the end of a reader in hand.
 const END: Duration = Duration::from_secs(1);
 
@@ -31,10 +33,8 @@ pub(super) struct RabbitInbox<'a> {
     bound: Vec<String>,
     /// The queues that are read.
     readers: Vec<Reader<'a>>,
-    /// What is given out and not dealt with yet, by number.
-    given: HashMap<u64, amiquip::Delivery>,
-    /// The numbers that are dealt with.
-    done: (Sender<u64>, Receiver<u64>),
+    /// Those of what is given out.
+    receipts: Arc<Receipts>,
     /// Where the next look for a message begins, so that no queue starves another.
     turn: usize,
     /// When the bindings were made.
@@ -66,8 +66,7 @@ impl<'a> RabbitInbox<'a> {
             own: None,
             bound: Vec::new(),
             readers: Vec::new(),
-            given: HashMap::new(),
-            done: unbounded(),
+            receipts: Arc::new(Receipts::new(&shared.requests, channel.channel_id())),
             turn: 0,
             renewed: Instant::now(),
         }
@@ -215,33 +214,20 @@ impl<'a> RabbitInbox<'a> {
         None
     }
 
-    fn give(&mut self, mut delivery: amiquip::Delivery) -> Delivery {
+    fn give(&self, delivery: amiquip::Delivery) -> Delivery {
         let number = delivery.delivery_tag();
         let properties = &delivery.properties;
         let reply = properties.reply_to().clone().filter(|to| !to.is_empty());
-        let given = Delivery {
+        self.receipts.give();
+        Delivery {
             reply: reply.map(|to| Reply {
                 to,
                 correlation: properties.correlation_id().clone(),
             }),
-            body: std::mem::take(&mut delivery.body),
+            body: delivery.body,
             received: Instant::now(),
             redelivered: delivery.redelivered,
-            receipt: Some(Receipt::new(number, self.done.0.clone())),
-        };
-        // Only the number is needed of it.
-        delivery.properties = AmqpProperties::default();
-        self.given.insert(number, delivery);
-        given
-    }
-
-    /// Tells the server what is dealt with.
-    fn acknowledge(&mut self) {
-        while let Ok(number) = self.done.1.try_recv() {
-            if let Some(delivery) = self.given.remove(&number) {
-                // Where it fails, the server gives the message to somebody else.
-                let _ = delivery.ack(self.channel);
-            }
+            receipt: Some(Receipt::new(number, Arc::clone(&self.receipts) as _)),
         }
     }
 }
@@ -250,6 +236,7 @@ impl Drop for RabbitInbox<'_> {
     /// Waits for each reader to have ended: the crate gives the connection up when it has a message
     /// for one that is gone, and the end is a message.
     fn drop(&mut self) {
+        self.receipts.close();
         for reader in &self.readers {
             if reader.consumer.cancel().is_err() {
                 continue;
@@ -276,8 +263,8 @@ impl Inbox for RabbitInbox<'_> {
     }
 
     fn next(&mut self, waker: &Receiver<()>) -> Next {
+        let mut patient = true;
         loop {
-            self.acknowledge();
             if waker.try_recv().is_ok() {
                 return Next::Woken;
             }
@@ -295,17 +282,24 @@ impl Inbox for RabbitInbox<'_> {
             let mut select = Select::new();
             select.recv(waker);
             select.recv(self.gone);
-            select.recv(&self.done.1);
             for reader in &self.readers {
                 select.recv(reader.consumer.receiver());
             }
+            let limit = if patient && self.receipts.out() > 0 {
+                self.receipts.tell();
+                MOMENT
+            } else {
+                self.receipts.leave();
+                RENEW
+            };
             // A time that is over makes for another look.
-            let _ = select.ready_timeout(RENEW);
+            patient = select.ready_timeout(limit).is_ok();
+            self.receipts.attend();
         }
     }
 
     fn try_next(&mut self) -> Option<Delivery> {
-        self.acknowledge();
+        self.receipts.tell();
         match self.poll() {
             Some(Next::Delivery(delivery)) => Some(delivery),
             _ => None,
@@ -336,15 +330,14 @@ impl Inbox for RabbitInbox<'_> {
     }
 
     fn settle(&mut self) {
-        loop {
-            self.acknowledge();
-            if self.given.is_empty() || self.shared.is_lost() {
-                return;
-            }
+        self.receipts.leave();
+        while self.receipts.out() > 0 && !self.shared.is_lost() {
             let mut select = Select::new();
             select.recv(self.gone);
-            select.recv(&self.done.1);
-            select.ready();
+            let all = select.recv(self.receipts.all_back());
+            if select.ready() == all {
+                let _ = self.receipts.all_back().try_recv();
+            }
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use amiquip::Confirm;
+
 use crate::bus::Loss;
 
 /// What is counted for a message besides its body, in bytes: about what its frames take.
@@ -32,6 +34,10 @@ struct Book {
     blocked: bool,
     /// Whether there is nothing to wait for any more.
     closed: bool,
+    /// How many wait for progress: to tell those who do not is a system call for each message.
+    waiters: usize,
+    /// Whether somebody has waited in vain since something was taken.
+    stuck: bool,
 }
 
 /// A message that is not taken.
@@ -81,13 +87,34 @@ impl Ledger {
         if all {
             while book.taken < number && book.take_next() {}
             book.ahead = book.ahead.split_off(&number.saturating_add(1));
-        } else {
+        } else if number != book.taken + 1 || !book.take_next() {
             book.ahead.insert(number);
         }
         while book.next_is_ahead() && book.take_next() {}
         book.full = false;
-        drop(book);
-        self.progress.notify_all();
+        book.stuck = false;
+        self.tell(book);
+    }
+
+    /// What the broker says of messages; what is lost by it.
+    pub(super) fn hear(&self, confirm: Confirm) -> Vec<Loss> {
+        match confirm {
+            Confirm::Ack(what) => {
+                self.take(what.delivery_tag, what.multiple);
+                Vec::new()
+            }
+            Confirm::Nack(what) => self.refuse(what.delivery_tag, what.multiple),
+        }
+    }
+
+    /// Somebody has waited in vain.
+    pub(super) fn give_up(&self) {
+        self.lock().stuck = true;
+    }
+
+    /// Whether somebody has since something was taken.
+    pub(super) fn is_stuck(&self) -> bool {
+        self.lock().stuck
     }
 
     /// Up to which number all are taken.
@@ -118,19 +145,32 @@ impl Ledger {
 
     /// The broker takes nothing, or does again.
     pub(super) fn block(&self, blocked: bool) {
-        self.lock().blocked = blocked;
-        self.progress.notify_all();
+        let mut book = self.lock();
+        book.blocked = blocked;
+        self.tell(book);
     }
 
     /// Nothing more will be taken.
     pub(super) fn close(&self) {
-        self.lock().closed = true;
-        self.progress.notify_all();
+        let mut book = self.lock();
+        book.closed = true;
+        self.tell(book);
+    }
+
+    fn tell(&self, book: MutexGuard<'_, Book>) {
+        let anybody = book.waiters > 0;
+        drop(book);
+        if anybody {
+            self.progress.notify_all();
+        }
     }
 
     fn wait_while(&self, limit: Duration, so: impl Fn(&Book) -> bool) {
         let wait = |book: &mut Book| so(book) && !book.closed;
-        drop(self.progress.wait_timeout_while(self.lock(), limit, wait));
+        let mut book = self.lock();
+        book.waiters += 1;
+        let waited = self.progress.wait_timeout_while(book, limit, wait);
+        waited.unwrap_or_else(PoisonError::into_inner).0.waiters -= 1;
     }
 
     fn lock(&self) -> MutexGuard<'_, Book> {
@@ -215,5 +255,23 @@ mod tests {
         assert_eq!(ledger.refuse(2, true), []);
         assert_eq!(ledger.refuse(u64::MAX, true), [Loss::Event]);
         assert_eq!(ledger.unsettled(), 0);
+    }
+
+    #[test]
+    fn who_waits_is_told_of_progress() {
+        let ledger = Ledger::default();
+        ledger.hand_over(10, None, 10_000);
+        ledger.give_up();
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| ledger.wait_for_all(Duration::from_secs(60)));
+            while ledger.lock().waiters == 0 {
+                std::thread::yield_now();
+            }
+            assert!(ledger.is_stuck());
+            ledger.take(1, false);
+            waits.join().unwrap();
+        });
+        assert_eq!(ledger.lock().waiters, 0);
+        assert!(!ledger.is_stuck());
     }
 }

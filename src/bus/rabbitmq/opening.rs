@@ -9,7 +9,8 @@ use amiquip::{Auth, Connection, ConnectionOptions, ConnectionTuning, Error};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use super::stream::{Heard, Stream};
+use super::stream::{Heard, OnConfirm, Stream};
+use super::writer::Writer;
 use crate::bus::BusError;
 use crate::config::BusServer;
 use crate::trust;
@@ -23,11 +24,6 @@ const CONNECT: Duration = Duration::from_secs(3);
 const OPEN: Duration = Duration::from_secs(4);
 /// Seconds between heartbeats. A peer that is silent for two of them is dead.
 pub(super) const HEARTBEAT: u16 = 4;
-/// Frames that may wait for the crate's thread, per channel: a message is three.
-const FRAMES: usize = 192;
-/// Bytes that may wait for the socket before the crate takes no more. The windows of the link are
-/// smaller, so that it never comes to that.
-const BUFFER: usize = 64 * 1024 * 1024;
 
 /// An open connection.
 pub(super) struct Opened {
@@ -35,6 +31,7 @@ pub(super) struct Opened {
     pub(super) cutter: Cutter,
     pub(super) address: SocketAddr,
     pub(super) heard: Arc<Heard>,
+    pub(super) writer: Arc<Writer>,
 }
 
 /// Ends a connection at once: whoever waits in the crate gets an error.
@@ -48,10 +45,12 @@ impl Cutter {
 }
 
 /// Opens a connection to `server`, shown there under `name`; to this address of it, if one is given.
+/// What the broker says of what is published is for `confirmed`.
 pub(super) fn open(
     server: &BusServer,
     name: &str,
     address: Option<SocketAddr>,
+    confirmed: OnConfirm,
 ) -> Result<Opened, BusError> {
     let began = Instant::now();
     let unreachable = |error: io::Error| BusError::Unreachable(format!("{server}: {error}"));
@@ -70,7 +69,15 @@ pub(super) fn open(
         false => (socket, None),
     };
     let heard = Arc::new(Heard::new());
-    let stream = Stream::new(socket, tls, Arc::clone(&heard)).map_err(unreachable)?;
+    // The crate waits for the socket itself.
+    socket.set_nonblocking(true).map_err(unreachable)?;
+    let writer = socket
+        .try_clone()
+        .and_then(|socket| Writer::new(socket, tls))
+        .map_err(unreachable)?;
+    let writer = Arc::new(writer);
+    let stream = Stream::new(socket, &writer, Arc::clone(&heard), confirmed);
+    let stream = stream.map_err(unreachable)?;
     let auth = match (&server.username, &server.password) {
         (Some(username), Some(password)) => Auth::Plain {
             username: username.clone(),
@@ -85,16 +92,15 @@ pub(super) fn open(
         .heartbeat(HEARTBEAT)
         .connection_timeout(Some(OPEN))
         .information(Some(name.to_owned()));
-    let tuning = ConnectionTuning::default()
-        .mem_channel_bound(FRAMES)
-        .buffered_writes_high_water(BUFFER)
-        .buffered_writes_low_water(BUFFER / 2);
+    // Of what waits there are no messages: they do not go through the crate.
+    let tuning = ConnectionTuning::default();
     match Connection::insecure_open_stream(stream, options, tuning) {
         Ok(connection) => Ok(Opened {
             connection,
             cutter,
             address,
             heard,
+            writer,
         }),
         // To the crate, everything that ends a login is a wrong password.
         Err(Error::InvalidCredentials) if began.elapsed() >= OPEN => {
@@ -186,7 +192,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let peer = thread::spawn(move || this(listener.accept().unwrap().0));
-        let error = open(&server(port), "test", None).err().unwrap().to_string();
+        let error = open(&server(port), "test", None, Box::new(|_| {}))
+            .err()
+            .unwrap()
+            .to_string();
         peer.join().unwrap();
         assert!(
             error.contains(&format!("amqp://127.0.0.1:{port}")),
@@ -216,7 +225,9 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let error = open(&server(port), "test", None).err().unwrap();
+        let error = open(&server(port), "test", None, Box::new(|_| {}))
+            .err()
+            .unwrap();
         assert!(matches!(error, BusError::Unreachable(_)), "{error}");
     }
 }

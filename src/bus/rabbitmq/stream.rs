@@ -1,23 +1,33 @@
 //! The socket that the crate is given: without Nagle's delay, which it does not switch off, over TLS
-//! where that is wanted, and with [`Frames`] between.
+//! where that is wanted, with [`Frames`] between on the way in, and the [`Writer`] on the way out.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use amiquip::IoStream;
+use amiquip::{Confirm, IoStream};
 use mio::{Evented, Poll, PollOpt, Ready, Token};
-use rustls::ClientConnection;
 
 use super::frames::Frames;
+use super::payloads::Told;
+use super::writer::Writer;
+
+/// How much is read at a time of what is encrypted.
+const CHUNK: usize = 16 * 1024;
+
+/// Hears what a broker says of messages that it was given.
+pub(super) type OnConfirm = Box<dyn FnMut(Confirm) + Send>;
 
 /// A connection to a broker.
 pub(super) struct Stream {
     wire: Wire,
     frames: Frames,
+    writer: Arc<Writer>,
     heard: Arc<Heard>,
+    confirmed: OnConfirm,
 }
 
 /// When a broker was last heard of.
@@ -49,28 +59,29 @@ impl Heard {
 /// What frames are read from.
 struct Wire {
     socket: mio::net::TcpStream,
-    tls: Option<Box<ClientConnection>>,
-    /// Whether the first byte to be written next is encrypted already, see [`Wire::encrypt`].
-    owed: bool,
+    writer: Arc<Writer>,
+    /// What is encrypted, and what of it is not read.
+    encrypted: Option<(Vec<u8>, Range<usize>)>,
 }
 
 impl Stream {
-    /// A stream over `socket`, the TLS handshake done.
+    /// A stream over `socket`, which does not block, and the `writer` that writes to it.
     pub(super) fn new(
         socket: TcpStream,
-        tls: Option<ClientConnection>,
+        writer: &Arc<Writer>,
         heard: Arc<Heard>,
+        confirmed: OnConfirm,
     ) -> io::Result<Stream> {
-        // The crate waits for the socket itself.
-        socket.set_nonblocking(true)?;
         Ok(Stream {
             wire: Wire {
                 socket: mio::net::TcpStream::from_stream(socket)?,
-                tls: tls.map(Box::new),
-                owed: false,
+                writer: Arc::clone(writer),
+                encrypted: writer.is_encrypted().then(|| (vec![0; CHUNK], 0..0)),
             },
             frames: Frames::default(),
+            writer: Arc::clone(writer),
             heard,
+            confirmed,
         })
     }
 }
@@ -79,7 +90,15 @@ impl IoStream for Stream {}
 
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let read = self.frames.read(&mut self.wire, into);
+        self.writer.resume()?;
+        let (writer, confirmed) = (&self.writer, &mut self.confirmed);
+        let mut tell = |told| match told {
+            Told::Confirm(confirm) => confirmed(confirm),
+            Told::Largest(largest) => writer.limit(largest),
+            Told::Opened(channel) => writer.open(channel),
+            Told::Closed(channel) => writer.close(channel),
+        };
+        let read = self.frames.read(&mut self.wire, into, &mut tell);
         if read.is_ok() {
             self.heard.note();
         }
@@ -89,10 +108,9 @@ impl Read for Stream {
 
 impl Write for Stream {
     fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-        match &mut self.wire.tls {
-            Some(_) => self.wire.encrypt(from),
-            None => self.wire.socket.write(from),
-        }
+        self.writer.put_all(from);
+        self.writer.flush();
+        Ok(from.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -100,69 +118,36 @@ impl Write for Stream {
     }
 }
 
-impl Read for Wire {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let Some(tls) = &mut self.tls else {
-            return self.socket.read(into);
-        };
-        loop {
-            match tls.reader().read(into) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return read,
-            }
-            if tls.read_tls(&mut self.socket)? == 0 {
-                return Ok(0);
-            }
-            tls.process_new_packets().map_err(io::Error::other)?;
-        }
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.writer.end();
     }
 }
 
-impl Wire {
-    /// Encrypts and writes. What is encrypted must also leave, but the crate comes back only for
-    /// what is not accepted: when the socket is full, the last byte is said not to be, and is
-    /// accepted when all has left.
-    fn encrypt(&mut self, from: &[u8]) -> io::Result<usize> {
-        if self.owed {
-            if !self.send()? {
-                return Err(io::ErrorKind::WouldBlock.into());
+impl Read for Wire {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let Some((bytes, left)) = &mut self.encrypted else {
+            return self.socket.read(into);
+        };
+        loop {
+            let mut rest = bytes.get(left.clone()).unwrap_or_default();
+            let read = self.writer.decrypt(&mut rest, into);
+            left.start = left.end - rest.len();
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
             }
-            self.owed = false;
-            return Ok(1);
-        }
-        let Some(tls) = &mut self.tls else {
-            return Ok(0);
-        };
-        let accepted = tls.writer().write(from)?;
-        if self.send()? {
-            return Ok(accepted);
-        }
-        self.owed = accepted > 0;
-        match accepted {
-            0 | 1 => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(accepted - 1),
-        }
-    }
-
-    /// Sends what is encrypted; whether all of it has left.
-    fn send(&mut self) -> io::Result<bool> {
-        let Some(tls) = &mut self.tls else {
-            return Ok(true);
-        };
-        while tls.wants_write() {
-            match tls.write_tls(&mut self.socket) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(error),
+            *left = 0..self.socket.read(bytes)?;
+            if left.end == 0 {
+                return Ok(0);
             }
         }
-        Ok(true)
     }
 }
 
 impl Evented for Stream {
     fn register(&self, poll: &Poll, token: Token, on: Ready, how: PollOpt) -> io::Result<()> {
+        self.writer.register(poll, token)?;
         self.wire.socket.register(poll, token, on, how)
     }
 

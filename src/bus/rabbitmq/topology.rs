@@ -2,24 +2,16 @@
 //! "RabbitMQ topology"): a broker refuses a second declaration with other arguments.
 
 use amiquip::{
-    AmqpProperties, AmqpValue, Channel, Error, ExchangeDeclareOptions, ExchangeType, FieldTable,
+    AmqpValue, Channel, Error, ExchangeDeclareOptions, ExchangeType, FieldTable,
     QueueDeclareOptions,
 };
 
-use crate::bus::link::{EPOCH_HEADER, Mark, SEQ_HEADER};
+use super::message::LONGEST_TEXT;
 use crate::bus::{BusError, Topic};
 use crate::wire::id;
 
 /// How long a queue of ours stays without a consumer, in milliseconds.
 const EXPIRES: i32 = 30_000;
-/// How long an event or announcement is kept for those who are not there, in milliseconds: as long
-/// as in the event queues of the Go client.
-const EVENT_EXPIRATION: &str = "30000";
-/// How long an answer is kept in a queue, in milliseconds.
-const ANSWER_EXPIRATION: &str = "60000";
-/// AMQP's largest routing key and name, in bytes. The crate does not check.
-const LONGEST_KEY: usize = 255;
-
 /// Every topic.
 const TOPICS: [Topic; 4] = [Topic::Event, Topic::Request, Topic::Ping, Topic::Announce];
 
@@ -141,39 +133,9 @@ pub(super) fn denied(what: &str, error: &Error) -> BusError {
     }
 }
 
-/// The properties of an event or announcement.
-pub(super) fn event_properties(mark: Option<&Mark>) -> AmqpProperties {
-    let properties = json(EVENT_EXPIRATION);
-    let Some(mark) = mark else {
-        return properties;
-    };
-    let mut headers = FieldTable::new();
-    let epoch = AmqpValue::LongString(mark.epoch.to_string());
-    headers.insert(EPOCH_HEADER.into(), epoch);
-    headers.insert(SEQ_HEADER.into(), AmqpValue::LongLongInt(mark.seq as i64));
-    properties.with_headers(headers)
-}
-
-/// The properties of an answer.
-pub(super) fn answer_properties(correlation: Option<&str>) -> AmqpProperties {
-    let properties = json(ANSWER_EXPIRATION);
-    match correlation {
-        Some(correlation) => properties.with_correlation_id(correlation.to_owned()),
-        None => properties,
-    }
-}
-
-fn json(expiration: &str) -> AmqpProperties {
-    const TRANSIENT: u8 = 1;
-    AmqpProperties::default()
-        .with_content_type("application/json".into())
-        .with_delivery_mode(TRANSIENT)
-        .with_expiration(expiration.into())
-}
-
 /// Checks that `key` can be a routing key or a name.
 pub(super) fn check_key(key: &str) -> Result<(), BusError> {
-    if key.len() > LONGEST_KEY {
+    if key.len() > LONGEST_TEXT {
         return Err(BusError::Subject(key.to_owned()));
     }
     Ok(())
@@ -192,13 +154,6 @@ mod tests {
         let (one, other) = (new_link(), new_link());
         assert_eq!(own_queue("ari.get", &one), format!("ari.get-{one}"));
         assert_ne!(one, other);
-    }
-
-    #[test]
-    fn answers_echo_what_was_asked() {
-        let properties = answer_properties(Some("c1"));
-        assert_eq!(properties.correlation_id().as_deref(), Some("c1"));
-        assert_eq!(answer_properties(None).correlation_id(), &None);
     }
 
     #[test]

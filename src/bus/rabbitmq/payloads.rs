@@ -1,0 +1,185 @@
+//! What a broker sends, made harmless for the crate, which ends the connection over bytes that are
+//! not UTF-8 and field types it does not know, and the process over tables nested deep enough. The
+//! broker would deliver such a message again and again, so whoever may publish could keep us away.
+//!
+//! Payloads are changed in place: text that is not UTF-8 gets `?` for what is not ASCII, headers (which
+//! nobody here reads) become one field of the same length, a heartbeat of none becomes ours.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use amiquip::{Confirm, ConfirmPayload};
+
+use super::opening::HEARTBEAT;
+use crate::bus::link::LARGEST_REQUEST;
+
+/// Most of a body that is handed on, in bytes: enough to tell that it is too large.
+pub(super) const LONGEST_BODY: u64 = LARGEST_REQUEST as u64 + 1;
+
+/// What is left of a body.
+pub(super) struct Body {
+    /// Bytes to be handed on.
+    pub(super) give: u64,
+    /// All that is to come.
+    pub(super) come: u64,
+}
+
+/// What is of interest besides the crate's.
+#[derive(Debug, PartialEq)]
+pub(super) enum Told {
+    /// What the broker says of messages that it was given.
+    Confirm(Confirm),
+    /// The largest frame that it takes, in bytes, if not any.
+    Largest(Option<usize>),
+    /// It has opened a channel.
+    Opened(u16),
+    /// It has closed one.
+    Closed(u16),
+}
+
+/// A method on `channel`: class and number, then its arguments. What is of interest in it.
+pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Told> {
+    let &[_, class, _, number] = payload.get(..4)? else {
+        return None;
+    };
+    let mut fields = Fields { payload, at: 4 };
+    match (class, number) {
+        // basic.ack and basic.nack: number, whether for all up to it.
+        (60, how @ (80 | 120)) if fields.payload.len() > 4 + 8 => {
+            let number = fields.number(8) as u64;
+            let payload = ConfirmPayload {
+                delivery_tag: number,
+                multiple: fields.number(1) & 1 == 1,
+            };
+            return Some(Told::Confirm(match how {
+                80 => Confirm::Ack(payload),
+                _ => Confirm::Nack(payload),
+            }));
+        }
+        // connection.tune: channels, size of frames, heartbeat. The crate takes the smaller of both
+        // sides' heartbeats, and the broker's 0 means none.
+        (10, 30) => {
+            fields.at += 2;
+            let largest = fields.number(4);
+            let range = fields.skip(2);
+            if let Some(heartbeat @ [0, 0]) = fields.payload.get_mut(range) {
+                heartbeat.copy_from_slice(&HEARTBEAT.to_be_bytes());
+            }
+            return Some(Told::Largest((largest > 0).then_some(largest)));
+        }
+        // channel.open-ok.
+        (20, 11) => return Some(Told::Opened(channel)),
+        // connection.close and channel.close: code, text. A text that is too long is cut by the
+        // broker, in the middle of a character too.
+        (10, 50) | (20, 40) => {
+            fields.at += 2;
+            fields.text();
+            return (class == 20).then_some(Told::Closed(channel));
+        }
+        // connection.blocked: reason.
+        (10, 60) => fields.text(),
+        // basic.return: code, text, exchange, routing key.
+        (60, 50) => {
+            fields.at += 2;
+            (0..3).for_each(|_| fields.text());
+        }
+        // basic.deliver: consumer tag, delivery tag, redelivered, exchange, routing key.
+        (60, 60) => {
+            fields.text();
+            fields.at += 8 + 1;
+            (0..2).for_each(|_| fields.text());
+        }
+        _ => {}
+    }
+    None
+}
+
+/// A content header: class, weight, size of the body, flags, properties.
+pub(super) fn header(payload: &mut [u8], channel: u16, long: &mut HashMap<u16, Body>) {
+    let Some([_, _, _, _, size @ .., high, low]) = payload.get_mut(..14) else {
+        return;
+    };
+    let come = size
+        .iter()
+        .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    // What a channel left unfinished when it was closed is not of this message.
+    long.remove(&channel);
+    if come > LONGEST_BODY {
+        for (to, from) in size.iter_mut().zip(LONGEST_BODY.to_be_bytes()) {
+            *to = from;
+        }
+        let give = LONGEST_BODY;
+        long.insert(channel, Body { give, come });
+    }
+    let flags = u16::from_be_bytes([*high, *low]);
+    let mut fields = Fields { payload, at: 14 };
+    // From the highest flag: content type and encoding, headers, delivery mode, priority,
+    // correlation id, reply to, expiration, message id, timestamp, type, user, application, cluster.
+    for bit in (2..16).rev().filter(|bit| flags & 1 << bit != 0) {
+        match bit {
+            13 => fields.table(),
+            12 | 11 => fields.at += 1,
+            6 => fields.at += 8,
+            _ => fields.text(),
+        }
+    }
+}
+
+/// The fields of a payload, one after the other.
+struct Fields<'a> {
+    payload: &'a mut [u8],
+    at: usize,
+}
+
+impl Fields<'_> {
+    fn skip(&mut self, count: usize) -> Range<usize> {
+        let from = self.at;
+        self.at += count;
+        from..self.at
+    }
+
+    fn number(&mut self, bytes: usize) -> usize {
+        let range = self.skip(bytes);
+        let digits = self.payload.get(range).unwrap_or_default();
+        digits
+            .iter()
+            .fold(0, |all, byte| all << 8 | usize::from(*byte))
+    }
+
+    /// A short string, made UTF-8.
+    fn text(&mut self) {
+        let length = self.number(1);
+        let range = self.skip(length);
+        let Some(text) = self.payload.get_mut(range) else {
+            return;
+        };
+        if std::str::from_utf8(text).is_err() {
+            for byte in text.iter_mut().filter(|byte| !byte.is_ascii()) {
+                *byte = b'?';
+            }
+        }
+    }
+
+    /// A table, made one void field: its name takes what there is of length. A longer one is a byte
+    /// array without a name.
+    fn table(&mut self) {
+        let length = self.number(4);
+        let range = self.skip(length);
+        let Some(table) = self.payload.get_mut(range) else {
+            return;
+        };
+        if let Ok(name) = u8::try_from(length.saturating_sub(2)) {
+            table.fill(b'-');
+            if let [first, .., last] = table {
+                *first = name;
+                *last = b'V';
+            }
+        } else if let [name, kind, size @ ..] = table {
+            *name = 0;
+            *kind = b'x';
+            for (to, from) in size.iter_mut().zip((length as u32 - 6).to_be_bytes()) {
+                *to = from;
+            }
+        }
+    }
+}
