@@ -27,11 +27,8 @@ const IDLE: Duration = Duration::from_secs(5);
 /// Largest body taken: the list of all sounds is 150 kB, and a bus takes 1 MB.
 const LARGEST: u64 = 8 * 1024 * 1024;
 /// Bytes that are read or written at once. Heads of calls and answers fit in: Asterisk takes request
-/// lines of 4 096.
+/// lines of 4 096. ureq writes zeros to all of it for every connection.
 const AT_ONCE: usize = 16 * 1024;
-
-/// How much is read and written at once. ureq writes zeros to all of it for every connection.
-const BUFFER: usize = 16 * 1024;
 
 /// How long the phases of a call may take.
 #[derive(Debug, Clone, Copy)]
@@ -81,16 +78,11 @@ impl Rest {
             .max_idle_connections(connections)
             .max_idle_connections_per_host(connections)
             .max_idle_age(IDLE)
-<<<<<<< ours
-            .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
-=======
             .input_buffer_size(AT_ONCE)
             .output_buffer_size(AT_ONCE)
             // Asterisk does not ask what is accepted.
             .accept(AutoHeaderValue::None)
             .accept_encoding(AutoHeaderValue::None)
->>>>>>> theirs
             // Limits of phases; a limit of the whole call would cost a thread each.
             .timeout_connect(Some(limits.connect))
             .timeout_send_request(Some(limits.response))
