@@ -145,7 +145,7 @@ impl Link for NatsLink {
 
     fn answer(&self, reply: &Reply, body: &[u8]) -> Result<(), BusError> {
         self.hand_over(&reply.to, None, body)?;
-        self.outgoing.flush_soon();
+        self.outgoing.flush();
         Ok(())
     }
 

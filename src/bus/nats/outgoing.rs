@@ -3,8 +3,7 @@
 //! that is done for an event, and cannot shut its socket (crates.md).
 //!
 //! What is handed over is collected, and written by whoever flushes, without a thread between. While
-//! one writes, others leave what they have to it. Answers of many workers that come close together are
-//! written together, by the flusher. What the server has taken is asked for with a PING
+//! one writes, others leave what they have to it. What the server has taken is asked for with a PING
 //! every [`PIECE`] bytes, and when there has been no answer for [`LINGER`].
 
 use std::collections::VecDeque;
@@ -34,10 +33,9 @@ const LINGER: Duration = Duration::from_millis(50);
 const IDLE: Duration = Duration::from_secs(2);
 /// How long a server may take to answer.
 const SILENCE: Duration = Duration::from_secs(5);
-/// How many times a thread writes what others hand over meanwhile, before it has other things to do.
+/// How many times a thread writes what others hand over meanwhile, before another that has something
+/// to write does it instead.
 const ROUNDS: u32 = 4;
-/// How close together answers are that are better written together.
-const CLOSE: Duration = Duration::from_micros(100);
 /// How large a buffer stays, in bytes.
 const KEPT: usize = 64 * 1024;
 /// How long before the end the server's words say why.
@@ -47,10 +45,8 @@ const WHY: Duration = Duration::from_secs(1);
 pub(super) struct Outgoing {
     socket: Socket,
     out: Mutex<Out>,
-    /// The server has taken more.
+    /// Another thread may write, or the server has taken more.
     progress: Condvar,
-    /// The flusher is to write.
-    kicked: Condvar,
     /// Dropped when it ends.
     alive: Mutex<Option<Sender<()>>>,
     gone: Receiver<()>,
@@ -70,10 +66,10 @@ struct Out {
     spare: Vec<u8>,
     /// Whether a thread is writing.
     writing: bool,
-    /// When one did last.
-    wrote: Option<Instant>,
-    /// Whether the flusher is to write.
-    kicked: bool,
+    /// Whether it has done so for others for long.
+    tired: bool,
+    /// How many threads wait to do it instead.
+    successors: usize,
     /// How much was handed over before each PING that is not answered yet, and when it was put.
     pings: VecDeque<(u64, Instant)>,
     /// How much was handed over before the last PING.
@@ -92,7 +88,6 @@ impl Outgoing {
             socket,
             out: Mutex::default(),
             progress: Condvar::new(),
-            kicked: Condvar::new(),
             alive: Mutex::new(Some(alive)),
             gone,
             ended: AtomicBool::new(false),
@@ -100,14 +95,14 @@ impl Outgoing {
             taken: AtomicU64::new(0),
         });
         let reader = Arc::clone(&outgoing);
-        spawn("bus-taken", move || {
-            if let Err(error) = reader.read(lines) {
-                log::debug!("bus: {error}");
-            }
-            reader.end();
-        })?;
-        let flusher = Arc::clone(&outgoing);
-        spawn("bus-flush", move || flusher.write_when_kicked()).inspect_err(|_| outgoing.end())?;
+        thread::Builder::new()
+            .name("bus-taken".into())
+            .spawn(move || {
+                if let Err(error) = reader.read(lines) {
+                    log::debug!("bus: {error}");
+                }
+                reader.end();
+            })?;
         Ok(outgoing)
     }
 
@@ -174,37 +169,21 @@ impl Outgoing {
 
     /// Writes what was handed over, or leaves it to the thread that is writing.
     pub(super) fn flush(&self) {
-        self.write(lock(&self.out), ROUNDS);
-    }
-
-    /// The same, unless there was much to write just now: then several messages are written at once,
-    /// by the flusher.
-    pub(super) fn flush_soon(&self) {
-        let out = lock(&self.out);
-        if out.wrote.is_some_and(|when| when.elapsed() < CLOSE) {
-            self.kick(out);
-        } else {
-            self.write(out, ROUNDS);
+        let mut out = lock(&self.out);
+        while out.writing && out.tired && !self.has_ended() {
+            out.successors += 1;
+            out = self.sleep(out);
+            out.successors -= 1;
         }
-    }
-
-    fn kick(&self, mut out: MutexGuard<'_, Out>) {
-        if !out.kicked && !out.writing {
-            out.kicked = true;
-            drop(out);
-            self.kicked.notify_one();
-        }
-    }
-
-    /// Writes what waits, and what others hand over meanwhile; after as many `rounds` that is the
-    /// flusher's.
-    fn write<'a>(&'a self, mut out: MutexGuard<'a, Out>, rounds: u32) {
         if out.writing {
             return;
         }
         out.writing = true;
-        for _ in 0..rounds {
-            if out.waiting.is_empty() || self.has_ended() {
+        let mut rounds = 0;
+        while !out.waiting.is_empty() && !self.has_ended() {
+            rounds += 1;
+            out.tired = rounds > ROUNDS;
+            if out.tired && out.successors > 0 {
                 break;
             }
             if out.resting || self.all_handed() - out.asked >= PIECE {
@@ -218,7 +197,6 @@ impl Outgoing {
             bytes.shrink_to(KEPT);
             out = lock(&self.out);
             out.spare = bytes;
-            out.wrote = Some(Instant::now());
             if let Err(error) = written {
                 drop(out);
                 log::debug!("bus: {error}");
@@ -226,23 +204,9 @@ impl Outgoing {
             }
         }
         out.writing = false;
-        if !out.waiting.is_empty() {
-            self.kick(out);
-        }
-    }
-
-    /// The flusher: writes what it is kicked for.
-    fn write_when_kicked(&self) {
-        let mut out = lock(&self.out);
-        while !self.has_ended() {
-            if out.kicked {
-                out.kicked = false;
-                self.write(out, u32::MAX);
-                out = lock(&self.out);
-            } else {
-                let woken = self.kicked.wait(out);
-                out = woken.unwrap_or_else(PoisonError::into_inner);
-            }
+        out.tired = false;
+        if out.successors > 0 {
+            self.progress.notify_all();
         }
     }
 
@@ -298,7 +262,6 @@ impl Outgoing {
         // Who has just seen that it has not ended sleeps now.
         drop(lock(&self.out));
         self.progress.notify_all();
-        self.kicked.notify_all();
     }
 
     /// The reader: hears what the server has taken, and asks it now and then. Ends with the connection.
@@ -373,11 +336,4 @@ impl Outgoing {
             Said::Info(_) | Said::Other(_) => {}
         }
     }
-}
-
-fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-    thread::Builder::new()
-        .name(name.into())
-        .spawn(work)
-        .map(drop)
 }
