@@ -37,6 +37,8 @@ const LARGEST: usize = 16 * 1024 * 1024;
 pub struct Websocket {
     socket: WebSocket<Socket>,
     heard: Instant,
+    /// When the last read ended: the clock is looked at once for a frame.
+    looked: Instant,
     pinged: Instant,
 }
 
@@ -81,6 +83,7 @@ impl Websocket {
         let mut websocket = Websocket {
             socket,
             heard: now,
+            looked: now,
             pinged: now,
         };
         websocket.look_every(LOOK)?;
@@ -100,6 +103,12 @@ impl Websocket {
     /// Begins to count silence: reading begins now.
     pub fn begin(&mut self) {
         self.heard = Instant::now();
+        self.looked = self.heard;
+    }
+
+    /// When the last frame came.
+    pub fn heard(&self) -> Instant {
+        self.heard
     }
 
     /// What ends the websocket from another thread.
@@ -110,7 +119,7 @@ impl Websocket {
     /// The next frame; none when there was none for a while, so that the caller can look at what
     /// else there is to do.
     pub fn read(&mut self) -> Result<Option<Frame>, AriError> {
-        self.socket.get_mut().read_until(Instant::now() + SILENCE);
+        self.socket.get_mut().read_until(self.looked + SILENCE);
         let message = match self.socket.read() {
             Ok(message) => Some(message),
             Err(Error::Io(error))
@@ -124,6 +133,7 @@ impl Websocket {
             Err(error) => return Err(broken(&error)),
         };
         let now = Instant::now();
+        self.looked = now;
         if message.is_some() {
             self.heard = now;
         } else if now.duration_since(self.heard) > SILENCE {

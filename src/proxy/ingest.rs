@@ -181,7 +181,7 @@ impl Ingest {
             match websocket.read() {
                 Ok(Some(frame)) => {
                     let replaces = replaces_application(&frame, &self.ari.application);
-                    self.take(frame, &mut pace, &full);
+                    self.take(frame, websocket.heard(), &mut pace, &full);
                     if replaces {
                         replaced = Some(Instant::now() + self.ari.replaced_pause);
                         self.replaced(origin);
@@ -204,7 +204,7 @@ impl Ingest {
     }
 
     /// Puts a frame into the buffer.
-    fn take(&self, frame: Frame, pace: &mut Pace, full: &Occasionally) {
+    fn take(&self, frame: Frame, received: Instant, pace: &mut Pace, full: &Occasionally) {
         self.counters.events.add();
         // There is an origin: it is set before reading begins.
         let Some(origin) = self.standing.origin() else {
@@ -213,7 +213,7 @@ impl Ingest {
         let event = Event {
             frame,
             origin,
-            received: Instant::now(),
+            received,
         };
         if self.buffer.push(event, pace) && full.now() {
             log::warn!(

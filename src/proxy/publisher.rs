@@ -21,7 +21,7 @@ use crate::bus::{BusError, Link, Mark, Topic};
 use crate::wire::event::with_dialog;
 
 /// How many events are handed over before the link is told to send.
-const BATCH: usize = 32;
+const BATCH: usize = 64;
 
 /// How many events are published before orders are looked at.
 const ROUND: usize = 1024;

@@ -1,8 +1,6 @@
 //! What is said on a NATS connection that publishes: lines and bodies, without I/O (docs.nats.io,
 //! "Client Protocol").
 
-use std::io::Write as _;
-
 use serde::Deserialize;
 use serde_json::json;
 
@@ -126,14 +124,31 @@ pub(super) fn put(out: &mut Vec<u8>, subject: &str, mark: Option<&Mark>, body: &
         b"HPUB "
     });
     out.extend_from_slice(subject.as_bytes());
-    let sizes = match headers.len() {
-        0 => write!(out, " {}\r\n", body.len()),
-        own => write!(out, " {own} {}\r\n", own + body.len()),
-    };
-    debug_assert!(sizes.is_ok(), "vectors take all");
+    if !headers.is_empty() {
+        put_size(out, headers.len());
+    }
+    put_size(out, headers.len() + body.len());
+    out.extend_from_slice(b"\r\n");
     out.extend_from_slice(headers.as_bytes());
     out.extend_from_slice(body);
     out.extend_from_slice(b"\r\n");
+}
+
+/// Puts a space and `size` in decimal; by hand, as it is done for every event.
+fn put_size(out: &mut Vec<u8>, size: usize) {
+    let mut digits = [b' '; 21];
+    let mut rest = size;
+    let mut start = digits.len();
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        start -= 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push(b' ');
+    out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
 /// What surrounds a message at most, in bytes.
@@ -167,6 +182,11 @@ mod tests {
             "HPUB ari.event.a.b 38 42\r\nNATS/1.0\r\nAri-Epoch: e\r\nAri-Seq: 7\r\n\r\nbody\r\n"
         );
         assert_eq!(headers(&mark).len(), 38);
+        for size in [0, 9, 10, 1_048_576, usize::MAX] {
+            let mut out = Vec::new();
+            put_size(&mut out, size);
+            assert_eq!(out, format!(" {size}").into_bytes());
+        }
     }
 
     #[test]
