@@ -101,7 +101,7 @@ pub struct Conductor {
     /// The subscription threads.
     pub listeners: Vec<Listener>,
     /// Orders of the publisher.
-    pub publisher: Sender<publisher::Order>,
+    pub publisher: publisher::Orders,
     /// Asks the announcer.
     pub announcer: Sender<()>,
     /// Lets the announcer announce.
@@ -253,8 +253,7 @@ impl Conductor {
                     let lost = self.state.lost.take();
                     let away = lost.map_or(Duration::ZERO, |lost| lost.elapsed());
                     let order = publisher::Order::Link(self.state.order, Arc::clone(link), away);
-                    // The publisher outlives the conductor, or its panic is heard of.
-                    let _ = self.publisher.send(order);
+                    self.publisher.give(order);
                 }
             }
             None if served == self.state.serves => {}

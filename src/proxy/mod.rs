@@ -259,7 +259,10 @@ impl Proxy {
                 standing,
                 outlet,
                 listeners,
-                publisher: publish,
+                publisher: publisher::Orders {
+                    orders: publish,
+                    buffer: Arc::clone(&buffer),
+                },
                 announcer: announce,
                 open,
                 on_replaced: config.ari.on_replaced,
@@ -313,7 +316,7 @@ impl Proxy {
         }
         self.asterisk.wait(began + ending::ASTERISK);
         let finish = publisher::Order::Finish(end.reason());
-        let _ = self.conductor.publisher.send(finish);
+        self.conductor.publisher.give(finish);
         self.publisher.wait(began + ending::EVENTS);
         self.conductor.settle(began + ending::SETTLE);
         drop(self.stop_bus);

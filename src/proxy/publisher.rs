@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, never, select, tick};
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
 
 use super::buffer::{Buffer, Item};
 use super::conductor;
@@ -44,6 +44,23 @@ pub enum Order {
     Finish(&'static str),
 }
 
+/// Gives orders to a publisher.
+pub struct Orders {
+    /// Where they go.
+    pub orders: Sender<Order>,
+    /// Where it waits.
+    pub buffer: Arc<Buffer>,
+}
+
+impl Orders {
+    /// Has the publisher carry `order` out.
+    pub fn give(&self, order: Order) {
+        // It outlives the conductor, or its panic is heard of.
+        let _ = self.orders.send(order);
+        self.buffer.wake();
+    }
+}
+
 /// The publisher of one proxy.
 pub struct Publisher {
     /// Where events wait.
@@ -70,8 +87,6 @@ impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
         let mut outbox = Outbox::new(Report::new(&self.standing));
-        let (nothing, no_clock) = (never(), never());
-        let look = tick(LOOK);
         loop {
             let published = self.publish_waiting(&mut outbox);
             self.held.store(outbox.held(), Ordering::Relaxed);
@@ -106,23 +121,23 @@ impl Publisher {
                 }
                 continue;
             }
-            let (events, clock) = match outbox.usable {
-                true => (self.buffer.receiver(), &look),
-                false => (&nothing, &no_clock),
-            };
-            select! {
-                recv(self.orders) -> order => {
-                    let order = order.unwrap_or(Order::Finish("the proxy ends"));
-                    self.carry_out(order, &mut outbox);
-                }
-                recv(events) -> item => {
-                    if let Ok(item) = item {
-                        self.tell_overdue(&mut outbox);
-                        self.take(item, &mut outbox);
-                    }
-                }
-                recv(clock) -> _ => {}
+            if let Some(order) = self.wait(outbox.usable) {
+                self.carry_out(order, &mut outbox);
             }
+        }
+    }
+
+    /// Waits for an order, and on a link that is usable for an item, at most for [`LOOK`].
+    fn wait(&self, usable: bool) -> Option<Order> {
+        let over = Order::Finish("the proxy ends");
+        if !usable {
+            return Some(self.orders.recv().unwrap_or(over));
+        }
+        self.buffer.wait(LOOK, || !self.orders.is_empty());
+        match self.orders.try_recv() {
+            Ok(order) => Some(order),
+            Err(TryRecvError::Empty) => None,
+            Err(TryRecvError::Disconnected) => Some(over),
         }
     }
 
@@ -333,7 +348,7 @@ mod tests {
     use crate::bus::link::Use;
     use crate::proxy::buffer::Event;
     use crate::wire::subject::Subjects;
-    use crossbeam_channel::{bounded, unbounded};
+    use crossbeam_channel::{bounded, never, unbounded};
     use std::fmt;
     use std::sync::Mutex;
     use std::thread;
