@@ -23,7 +23,8 @@
 //!
 //! No thread is made per event or per request. Each of ours has a name; those that the nats crate makes,
 //! two for each of a link's two connections, have none and show as `bus-connect`, those of RabbitMQ's
-//! three as `amiquip-io`.
+//! three as `amiquip-io`: there is also heard what the broker has taken, and sent what a full socket did
+//! not take at once.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|

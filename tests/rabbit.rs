@@ -228,6 +228,34 @@ fn what_is_published_has_the_properties_of_the_go_program() {
 }
 
 #[test]
+fn what_is_larger_than_a_frame_leaves_in_several() {
+    let server = RabbitServer::start();
+    // The smallest that the protocol allows: 4088 bytes of a body.
+    server.eval("application:set_env(rabbit, frame_max, 4096)");
+    let rig = Rig::on(Server::RabbitMq(server), |proxy| proxy);
+    let events = rig.bus.subscribe("ari.event.>");
+    let event = |filler: &str| format!("{{\"type\":\"Large\",\"x\":\"{filler}\"}}");
+    for size in [4087, 4088, 4089, 8176, 8177, 100_000] {
+        let event = event(&"x".repeat(size - event("").len()));
+        rig.asterisk.push(event.clone());
+        let came = events.expect("the event");
+        assert_eq!(came.data.len(), size);
+        assert!(came.data == event.as_bytes(), "{size}");
+    }
+    let channels: Vec<Value> = (0..5000)
+        .map(|number| json!({"id": format!("channel-{number}")}))
+        .collect();
+    rig.asterisk.on(move |request| {
+        let list = request.path.ends_with("/channels");
+        list.then(|| Reply::ok(&json!(channels)))
+    });
+    let answer = rig.ask("get", &json!({"kind": "ChannelList", "key": null}));
+    assert!(answer.to_string().contains("channel-4999"));
+    let lost = rig.proxy.lines().iter().any(|line| line.contains("lost"));
+    assert!(!lost, "{:#?}", rig.proxy.lines());
+}
+
+#[test]
 fn correlation_ids_are_echoed_to_direct_answers_and_to_queues() {
     let rig = Rig::start(BusKind::RabbitMq);
     let info = json!({"kind": "AsteriskInfo", "key": null}).to_string();

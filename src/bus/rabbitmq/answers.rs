@@ -20,8 +20,8 @@ use crate::bus::{BusError, Loss, Terms};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 
-/// What may be on its way, in bytes, when another answer is handed over: with one of Asterisk's largest
-/// it is less than what the crate takes before it has others wait.
+/// What may be on its way, in bytes, when another answer is handed over. That bounds what waits here for
+/// a broker that does not read.
 const WINDOW: usize = 6 * 1024 * 1024;
 /// How long an answer waits for room until it is lost. No longer: those who answer have other things to
 /// do, and those who asked do not wait for long.

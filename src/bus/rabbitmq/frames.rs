@@ -7,18 +7,18 @@
 use std::collections::HashMap;
 use std::io::{self, Read};
 
-use super::payloads::{Body, Told, header, method};
+use super::payloads::{Body, Notice, header, method};
 
 /// Largest frame a broker may send. RabbitMQ's default is 128 KiB.
 const LARGEST_FRAME: usize = 16 * 1024 * 1024;
 /// How much is read at a time.
 const CHUNK: usize = 16 * 1024;
 /// Type, channel and size come before a frame's payload,
-const HEAD: usize = 7;
+pub(super) const HEAD: usize = 7;
 /// and this after it.
-const TAIL: usize = 1;
-const END: u8 = 0xce;
-const HEARTBEAT: [u8; HEAD + TAIL] = [8, 0, 0, 0, 0, 0, 0, END];
+pub(super) const TAIL: usize = 1;
+pub(super) const END: u8 = 0xce;
+pub(super) const HEARTBEAT: [u8; HEAD + TAIL] = [8, 0, 0, 0, 0, 0, 0, END];
 
 /// Frames on their way from the broker to the crate.
 #[derive(Default)]
@@ -43,7 +43,7 @@ impl Frames {
         &mut self,
         broker: &mut impl Read,
         into: &mut [u8],
-        tell: &mut dyn FnMut(Told),
+        tell: &mut dyn FnMut(Notice),
     ) -> io::Result<usize> {
         while self.given == self.checked {
             if self.read_chunk(broker)? == 0 {
@@ -73,7 +73,7 @@ impl Frames {
     }
 
     /// Makes every whole frame harmless.
-    fn check(&mut self, tell: &mut dyn FnMut(Told)) -> io::Result<()> {
+    fn check(&mut self, tell: &mut dyn FnMut(Notice)) -> io::Result<()> {
         let mut alive = false;
         while let Some(size) = self.next_size()? {
             let start = self.next;
@@ -130,7 +130,7 @@ impl Frames {
 fn soften(
     frame: &mut [u8],
     long: &mut HashMap<u16, Body>,
-    tell: &mut dyn FnMut(Told),
+    tell: &mut dyn FnMut(Notice),
 ) -> Option<usize> {
     let whole = frame.len();
     let (head, rest) = frame.split_at_mut_checked(HEAD)?;
@@ -142,7 +142,7 @@ fn soften(
     match *kind {
         1 => {
             let told = method(payload, channel);
-            let ours = matches!(told, Some(Told::Confirm(_)));
+            let ours = matches!(told, Some(Notice::Confirm(_)));
             told.into_iter().for_each(tell);
             (!ours).then_some(whole)
         }
@@ -383,7 +383,7 @@ mod tests {
             Confirm::Ack(payload(3, true)),
             Confirm::Nack(payload(4, false)),
         ];
-        assert_eq!(told, confirms.map(Told::Confirm));
+        assert_eq!(told, confirms.map(Notice::Confirm));
     }
 
     #[test]
@@ -398,10 +398,10 @@ mod tests {
             .unwrap();
         assert_eq!(&into[..count], stream);
         let expected = [
-            Told::Largest(Some(128 * 1024)),
-            Told::Largest(None),
-            Told::Closed(1),
-            Told::Opened(1),
+            Notice::Largest(Some(128 * 1024)),
+            Notice::Largest(None),
+            Notice::Closed(1),
+            Notice::Opened(1),
         ];
         assert_eq!(told, expected);
     }

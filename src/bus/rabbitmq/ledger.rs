@@ -51,23 +51,24 @@ struct Open {
 
 impl Ledger {
     /// The number of the next message, whose body has `size` bytes. None where there would be more than
-    /// `window` bytes on their way then, and there are others, or where the broker takes nothing.
+    /// `window` bytes on their way then, and there are others, or where the broker takes nothing, for now
+    /// or any more.
     pub(super) fn hand_over(&self, size: usize, loss: Option<Loss>, window: usize) -> Option<u64> {
         let size = size + AROUND;
         let mut book = self.lock();
         book.full = book.bytes > 0 && book.bytes + size > window;
-        if book.full || book.blocked {
+        if book.full || book.blocked || book.closed {
             return None;
         }
         book.bytes += size;
         book.open.push_back(Open { size, loss });
-        Some(book.taken + book.open.len() as u64)
+        Some(book.last())
     }
 
     /// The broker refuses message `number`, or all up to it: what is lost with them.
     pub(super) fn refuse(&self, number: u64, all: bool) -> Vec<Loss> {
         let book = self.lock();
-        let last = number.min(book.taken + book.open.len() as u64);
+        let last = number.min(book.last());
         let first = if all { book.taken + 1 } else { number };
         let losses = (first..=last)
             .filter(|number| !book.ahead.contains(number))
@@ -87,7 +88,9 @@ impl Ledger {
         if all {
             while book.taken < number && book.take_next() {}
             book.ahead = book.ahead.split_off(&number.saturating_add(1));
-        } else if number != book.taken + 1 || !book.take_next() {
+        } else if number == book.taken + 1 {
+            book.take_next();
+        } else if number > book.taken && number <= book.last() {
             book.ahead.insert(number);
         }
         while book.next_is_ahead() && book.take_next() {}
@@ -180,6 +183,11 @@ impl Ledger {
 }
 
 impl Book {
+    /// The number of the last message that was handed over.
+    fn last(&self) -> u64 {
+        self.taken + self.open.len() as u64
+    }
+
     fn take_next(&mut self) -> bool {
         let next = self.open.pop_front();
         self.taken += u64::from(next.is_some());
@@ -235,6 +243,20 @@ mod tests {
         ledger.take(7, true);
         ledger.take(9, false);
         assert_eq!(ledger.taken(), 0);
+        for number in 1..=9 {
+            assert_eq!(ledger.hand_over(10, None, 10_000), Some(number));
+        }
+        ledger.take(8, true);
+        assert_eq!(ledger.taken(), 8);
+        ledger.take(8, false);
+        assert!(ledger.lock().ahead.is_empty());
+    }
+
+    #[test]
+    fn nothing_is_handed_over_after_the_end() {
+        let ledger = Ledger::default();
+        ledger.close();
+        assert_eq!(ledger.hand_over(10, None, 10_000), None);
     }
 
     #[test]

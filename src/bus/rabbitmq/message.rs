@@ -1,5 +1,6 @@
 //! The frames of what is published and acknowledged, as the crate makes them.
 
+use super::frames::{END, HEAD, TAIL};
 use crate::bus::Mark;
 use crate::bus::link::{EPOCH_HEADER, SEQ_HEADER};
 
@@ -12,8 +13,7 @@ pub(super) const ANSWER_EXPIRATION: &str = "60000";
 pub(super) const LONGEST_TEXT: usize = 255;
 
 /// What a frame takes besides its payload, in bytes.
-const AROUND: usize = 8;
-const END: u8 = 0xce;
+const AROUND: usize = HEAD + TAIL;
 /// The kinds of frames.
 const METHOD: u8 = 1;
 const HEADER: u8 = 2;

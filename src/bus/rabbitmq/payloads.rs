@@ -24,9 +24,9 @@ pub(super) struct Body {
     pub(super) come: u64,
 }
 
-/// What is of interest besides the crate's.
+/// What is of interest to others than the crate.
 #[derive(Debug, PartialEq)]
-pub(super) enum Told {
+pub(super) enum Notice {
     /// What the broker says of messages that it was given.
     Confirm(Confirm),
     /// The largest frame that it takes, in bytes, if not any.
@@ -38,7 +38,7 @@ pub(super) enum Told {
 }
 
 /// A method on `channel`: class and number, then its arguments. What is of interest in it.
-pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Told> {
+pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Notice> {
     let &[_, class, _, number] = payload.get(..4)? else {
         return None;
     };
@@ -51,7 +51,7 @@ pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Told> {
                 delivery_tag: number,
                 multiple: fields.number(1) & 1 == 1,
             };
-            return Some(Told::Confirm(match how {
+            return Some(Notice::Confirm(match how {
                 80 => Confirm::Ack(payload),
                 _ => Confirm::Nack(payload),
             }));
@@ -65,16 +65,16 @@ pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Told> {
             if let Some(heartbeat @ [0, 0]) = fields.payload.get_mut(range) {
                 heartbeat.copy_from_slice(&HEARTBEAT.to_be_bytes());
             }
-            return Some(Told::Largest((largest > 0).then_some(largest)));
+            return Some(Notice::Largest((largest > 0).then_some(largest)));
         }
         // channel.open-ok.
-        (20, 11) => return Some(Told::Opened(channel)),
+        (20, 11) => return Some(Notice::Opened(channel)),
         // connection.close and channel.close: code, text. A text that is too long is cut by the
         // broker, in the middle of a character too.
         (10, 50) | (20, 40) => {
             fields.at += 2;
             fields.text();
-            return (class == 20).then_some(Told::Closed(channel));
+            return (class == 20).then_some(Notice::Closed(channel));
         }
         // connection.blocked: reason.
         (10, 60) => fields.text(),

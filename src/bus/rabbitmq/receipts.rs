@@ -28,10 +28,10 @@ struct Book {
     out: usize,
     /// The numbers of those that are back and of which the broker is not told.
     back: Vec<u64>,
-    /// Up to this number all messages are dealt with: numbers are given without gaps, from 1.
-    dealt: u64,
-    /// The numbers after that of messages that are.
-    ahead: BTreeSet<u64>,
+    /// The highest number of a message that is dealt with: numbers are given without gaps, from 1.
+    highest: u64,
+    /// The numbers up to that of messages that are not: no more than the broker has on their way.
+    missing: BTreeSet<u64>,
     /// Whether the thread of the inbox is up and tells the broker, sooner than somebody else would.
     attended: bool,
     /// Whether the channel is at its end: a word more on it would end the connection.
@@ -138,14 +138,18 @@ impl Returned for Receipts {
 impl Book {
     /// What the broker is to be told: numbers, and whether each is for all up to it.
     fn settle(&mut self) -> Vec<(u64, bool)> {
-        self.ahead.extend(&self.back);
-        while self.ahead.remove(&(self.dealt + 1)) {
-            self.dealt += 1;
+        for number in &self.back {
+            if *number > self.highest {
+                self.missing.extend(self.highest + 1..*number);
+                self.highest = *number;
+            } else {
+                self.missing.remove(number);
+            }
         }
-        let (below, mut above): (Vec<u64>, Vec<u64>) = self
-            .back
-            .drain(..)
-            .partition(|number| *number <= self.dealt);
+        // Up to here all are dealt with.
+        let dealt = self.missing.first().map_or(self.highest, |first| first - 1);
+        let (below, mut above): (Vec<u64>, Vec<u64>) =
+            self.back.drain(..).partition(|number| *number <= dealt);
         let last = below.iter().max().map(|last| (*last, below.len() > 1));
         above.sort_unstable();
         let above = above.into_iter().map(|number| (number, false));
@@ -176,7 +180,9 @@ mod tests {
         // The seventh too: the last of which the broker knows is named.
         assert_eq!(settle(&[9, 6]), [(6, false), (9, false)]);
         assert_eq!(settle(&[10, 8]), [(10, true)]);
-        assert!(book.ahead.is_empty());
+        // One that takes its time costs no memory for those after it.
+        (12..1000).for_each(|number| assert_eq!(settle(&[number]), [(number, false)]));
+        assert_eq!(book.missing, BTreeSet::from([11]));
     }
 
     #[test]

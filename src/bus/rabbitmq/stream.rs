@@ -12,7 +12,7 @@ use amiquip::{Confirm, IoStream};
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use super::frames::Frames;
-use super::payloads::Told;
+use super::payloads::Notice;
 use super::writer::Writer;
 
 /// How much is read at a time of what is encrypted.
@@ -92,11 +92,11 @@ impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.writer.resume()?;
         let (writer, confirmed) = (&self.writer, &mut self.confirmed);
-        let mut tell = |told| match told {
-            Told::Confirm(confirm) => confirmed(confirm),
-            Told::Largest(largest) => writer.limit(largest),
-            Told::Opened(channel) => writer.open(channel),
-            Told::Closed(channel) => writer.close(channel),
+        let mut tell = |notice| match notice {
+            Notice::Confirm(confirm) => confirmed(confirm),
+            Notice::Largest(largest) => writer.limit(largest),
+            Notice::Opened(channel) => writer.open(channel),
+            Notice::Closed(channel) => writer.close(channel),
         };
         let read = self.frames.read(&mut self.wire, into, &mut tell);
         if read.is_ok() {

@@ -5,13 +5,14 @@
 use std::io::{self, Write};
 use std::net::TcpStream;
 use std::os::fd::AsRawFd;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use mio::unix::EventedFd;
 use mio::{Evented, Events, Poll, PollOpt, Ready, Token};
 use rustls::ClientConnection;
+
+use super::frames::HEARTBEAT;
 
 /// Most of a buffer that is kept when it is empty, in bytes.
 const KEPT: usize = 64 * 1024;
@@ -24,8 +25,6 @@ pub(super) struct Writer {
     /// Readable when a socket that was full has room again. That wakes the crate's thread, which does
     /// not look at its own connection then unless it has something to send itself.
     room: Poll,
-    /// Whether that is waited for.
-    full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +37,8 @@ struct Way {
     sent: usize,
     /// Whether somebody sends.
     busy: bool,
+    /// Whether room is waited for.
+    full: bool,
     tls: Option<Box<ClientConnection>>,
     /// Channels that the broker has closed: it ends the connection over a frame on one of them.
     closed: Vec<u16>,
@@ -61,7 +62,6 @@ impl Writer {
                 ..Way::default()
             }),
             room: Poll::new()?,
-            full: AtomicBool::new(false),
         };
         let once = PollOpt::edge() | PollOpt::oneshot();
         writer
@@ -71,23 +71,26 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Has `put` append frames for `channel`, knowing the largest that may be. They are on their way
+    /// Has `append` append frames for `channel`, knowing the largest that may be. They are on their way
     /// after the next [`Writer::flush`], unless the channel or all is over.
-    pub(super) fn put<T>(&self, channel: u16, put: impl FnOnce(&mut Vec<u8>, usize) -> T) -> T {
+    pub(super) fn put<T>(&self, channel: u16, append: impl FnOnce(&mut Vec<u8>, usize) -> T) -> T {
         let mut way = self.lock();
         let before = way.frames.len();
         let largest = way.largest.unwrap_or(usize::MAX);
-        let put = put(&mut way.frames, largest);
+        let result = append(&mut way.frames, largest);
         if way.ended || way.closed.contains(&channel) {
             way.frames.truncate(before);
         }
-        put
+        result
     }
 
     /// Appends what the crate sends: whole frames.
     pub(super) fn put_all(&self, frames: &[u8]) {
         let mut way = self.lock();
-        if !way.ended {
+        // A heartbeat behind what the socket does not take says nothing, and the crate makes one after
+        // the other for as long as a broker that is short of memory does not read.
+        let needless = *frames == HEARTBEAT && !way.bytes.is_empty();
+        if !way.ended && !needless {
             way.frames.extend_from_slice(frames);
         }
     }
@@ -111,8 +114,7 @@ impl Writer {
             }
             if sent < bytes.len() {
                 (way.bytes, way.sent) = (bytes, sent);
-                drop(way);
-                self.wait_for_room();
+                self.wait_for_room(&mut way);
                 return;
             }
             bytes.clear();
@@ -123,8 +125,10 @@ impl Writer {
 
     /// Goes on with what the socket did not take, if there is any.
     pub(super) fn resume(&self) -> io::Result<()> {
-        if self.full.swap(false, Ordering::AcqRel) {
+        let mut way = self.lock();
+        if std::mem::take(&mut way.full) {
             self.forget_room()?;
+            drop(way);
             self.flush();
         }
         Ok(())
@@ -199,16 +203,18 @@ impl Writer {
         (sent, Ok(()))
     }
 
-    /// Has the crate's thread woken when there is room. If there is by now, that is at once.
-    fn wait_for_room(&self) {
-        self.full.store(true, Ordering::Release);
+    /// Has the crate's thread woken when there is room. If there is by now, that is at once. The lock is
+    /// held for it, as for [`Writer::forget_room`]: room that is not forgotten when the next is waited
+    /// for would be no news.
+    fn wait_for_room(&self, way: &mut Way) {
         let once = PollOpt::edge() | PollOpt::oneshot();
         let asked = self
             .room
             .reregister(&self.socket, Token(0), Ready::writable(), once);
-        if asked.is_err() {
+        way.full = asked.is_ok();
+        if !way.full {
             // Nobody would come.
-            self.end();
+            way.end();
         }
     }
 
@@ -281,6 +287,16 @@ mod tests {
         });
     }
 
+    /// Goes on as the crate's thread does until nothing is left.
+    fn send_the_rest(writer: &Writer, poll: &Poll) {
+        let mut events = Events::with_capacity(4);
+        while !writer.lock().bytes.is_empty() {
+            poll.poll(&mut events, None).unwrap();
+            assert!(events.iter().all(|event| event.readiness().is_readable()));
+            writer.resume().unwrap();
+        }
+    }
+
     #[test]
     fn what_many_hand_over_leaves_whole() {
         let (writer, mut peer) = writer();
@@ -316,14 +332,91 @@ mod tests {
             bytes
         });
         put(&writer, 1, 8, 1);
-        let mut events = Events::with_capacity(4);
-        while !writer.lock().bytes.is_empty() {
-            poll.poll(&mut events, None).unwrap();
-            assert!(events.iter().all(|event| event.readiness().is_readable()));
-            writer.resume().unwrap();
-        }
+        send_the_rest(&writer, &poll);
         let bytes = reader.join().unwrap();
         assert_eq!(bytes.iter().position(|byte| *byte == 8), Some(MUCH));
+    }
+
+    #[test]
+    fn heartbeats_do_not_pile_up_behind_a_full_socket() {
+        let (writer, _peer) = writer();
+        put(&writer, 1, 7, 64 * 1024 * 1024);
+        writer.flush();
+        writer.put_all(&HEARTBEAT);
+        assert!(writer.lock().frames.is_empty());
+    }
+
+    #[test]
+    fn room_is_heard_of_where_others_were_sooner() {
+        let (writer, _peer) = writer();
+        let (poll, mut events) = (Poll::new().unwrap(), Events::with_capacity(4));
+        writer.register(&poll, Token(7)).unwrap();
+        for _ in 0..3 {
+            // Two meet a full socket, and there is room when the second says so.
+            writer.wait_for_room(&mut writer.lock());
+            writer.resume().unwrap();
+            writer.wait_for_room(&mut writer.lock());
+            poll.poll(&mut events, None).unwrap();
+            assert!(!events.is_empty());
+            writer.resume().unwrap();
+        }
+    }
+
+    #[test]
+    fn what_many_hand_over_leaves_whole_over_tls() {
+        use rustls::pki_types::pem::PemObject;
+        use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+        use rustls::{ClientConfig, RootCertStore, ServerConfig, ServerConnection, Stream};
+        let certificate = |file: &str| CertificateDer::from_pem_file(file).unwrap();
+        let key = PrivateKeyDer::from_pem_file("tests/data/tls/server.key").unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let server = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate("tests/data/tls/server.pem")], key)
+            .unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate("tests/data/tls/ca.pem")).unwrap();
+        let client = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut peer, _) = listener.accept().unwrap();
+        let host = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(client), host).unwrap();
+        let reader = thread::spawn(move || {
+            let mut tls = ServerConnection::new(Arc::new(server)).unwrap();
+            let mut stream = Stream::new(&mut tls, &mut peer);
+            let mut frame = [0; 50_000];
+            for _ in 0..400 {
+                stream.read_exact(&mut frame).unwrap();
+                assert!(frame.iter().all(|byte| *byte == frame[0]));
+            }
+        });
+        while tls.is_handshaking() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        socket.set_nonblocking(true).unwrap();
+        let writer = Writer::new(socket, Some(tls)).unwrap();
+        let poll = Poll::new().unwrap();
+        writer.register(&poll, Token(7)).unwrap();
+        thread::scope(|scope| {
+            for byte in 0..4 {
+                let writer = &writer;
+                scope.spawn(move || {
+                    for _ in 0..100 {
+                        put(writer, 1, byte, 50_000);
+                        writer.flush();
+                    }
+                });
+            }
+        });
+        send_the_rest(&writer, &poll);
+        reader.join().unwrap();
     }
 
     #[test]
