@@ -22,7 +22,7 @@
 //! # The threads
 //!
 //! No thread is made per event or per request. Each of ours has a name; those that the nats crate makes,
-//! two for each of a link's two connections, have none and show as `bus-connect`, those of RabbitMQ's
+//! two for the connection that requests come on, have none and show as `bus-connect`, those of RabbitMQ's
 //! three as `amiquip-io`: there is also heard what the broker has taken, and sent what a full socket did
 //! not take at once.
 //!
@@ -38,7 +38,8 @@
 //! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
-//! | `bus-flush` | sends what was handed to a connection, one for each (NATS) | being kicked, the bus |
+//! | `bus-taken` | hears what the server has taken of what left, and whether it lives (NATS) | the bus |
+//! | `bus-flush` | flushes the connection that requests come on (NATS) | being kicked, the bus |
 //! | `bus-confirm` | hears whether the broker takes events, and of the link's end (RabbitMQ) | the bus |
 //! | `bus-answers` | keeps the connection for answers (RabbitMQ) | the bus |
 //! | `signals` | SIGTERM, SIGINT | a signal |

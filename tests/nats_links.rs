@@ -254,6 +254,27 @@ fn the_connection_of_requests_cut_is_opened_again() {
 }
 
 #[test]
+fn a_proxy_that_is_stopped_for_a_moment_keeps_its_connections() {
+    let set = Set::start();
+    let (outgoing, incoming) = (set.outgoing(), set.incoming());
+    let stream = Stream::start(&set);
+    for _ in 0..5 {
+        set.proxy.signal("STOP");
+        // The moment.
+        std::thread::sleep(Duration::from_millis(20));
+        set.proxy.signal("CONT");
+        assert!(serves(&set.bus));
+    }
+    untouched(&set, stream, &outgoing);
+    assert_eq!(set.incoming(), incoming);
+    let lines = set.proxy.lines();
+    assert!(
+        !lines.iter().any(|line| line.contains("connecting again")),
+        "{lines:#?}"
+    );
+}
+
+#[test]
 fn the_connection_of_requests_silent_is_replaced() {
     let set = Set::start();
     let outgoing = set.outgoing();

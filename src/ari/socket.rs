@@ -98,9 +98,16 @@ impl Read for Socket {
         {
             return Err(io::Error::other("a frame does not end"));
         }
-        match &mut self.stream {
-            Stream::Plain(tcp) => tcp.read(buffer),
-            Stream::Tls(tls) => tls.read(buffer),
+        loop {
+            let read = match &mut self.stream {
+                Stream::Plain(tcp) => tcp.read(buffer),
+                Stream::Tls(tls) => tls.read(buffer),
+            };
+            match read {
+                // A process that was stopped goes on.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                read => return read,
+            }
         }
     }
 }

@@ -78,9 +78,12 @@ impl NatsLink {
         } = dial(server, &terms.name)?;
         let outgoing = Outgoing::start(socket, lines)
             .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
+        let incoming = Incoming::begin(server, greeting, terms, places, &outgoing)
+            // Nobody else ends it: there is no link.
+            .inspect_err(|_| outgoing.end())?;
         Ok(Arc::new(NatsLink {
-            incoming: Incoming::begin(server, greeting, terms, places, &outgoing)?,
             outgoing,
+            incoming,
             server: server.to_string(),
             largest: info.max_payload,
             headers: info.headers,

@@ -334,4 +334,44 @@ mod tests {
             assert!(worker.join().unwrap().is_some());
         });
     }
+
+    #[test]
+    fn workers_that_others_wake_as_well_take_each_request_once() {
+        const EACH: usize = 5_000;
+        let queue = Queue::new(usize::MAX, Duration::from_secs(60));
+        thread::scope(|scope| {
+            let workers: Vec<_> = (0..4)
+                .map(|_| scope.spawn(|| std::iter::from_fn(|| queue.pop()).count()))
+                .collect();
+            let threads: Vec<Thread> = workers.iter().map(|it| it.thread().clone()).collect();
+            let pushers: Vec<_> = (0..2)
+                .map(|_| {
+                    let (threads, queue) = (threads.clone(), &queue);
+                    scope.spawn(move || {
+                        for number in 0..EACH {
+                            threads[number % threads.len()].unpark();
+                            queue.push(job(Duration::ZERO)).unwrap();
+                            if number % 50 == 0 {
+                                thread::yield_now();
+                            }
+                        }
+                    })
+                })
+                .collect();
+            for pusher in pushers {
+                pusher.join().unwrap();
+            }
+            // Nobody sleeps while there is work.
+            let deadline = Instant::now() + Duration::from_secs(20);
+            while !queue.lock().jobs.is_empty() {
+                assert!(Instant::now() < deadline, "{:?}", queue.lock().coming);
+                thread::yield_now();
+            }
+            queue.close();
+            let taken = workers.into_iter().map(|worker| worker.join().unwrap());
+            assert_eq!(taken.sum::<usize>(), 2 * EACH);
+        });
+        let waiting = queue.lock();
+        assert!(waiting.idle.is_empty() && waiting.coming == 0);
+    }
 }

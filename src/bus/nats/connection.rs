@@ -154,7 +154,7 @@ impl Connection {
     }
 
     /// How many bytes were handed over so far.
-    pub(super) fn all_handed(&self) -> u64 {
+    fn all_handed(&self) -> u64 {
         self.handed.load(Ordering::Acquire)
     }
 
@@ -163,12 +163,12 @@ impl Connection {
     }
 
     /// Has the flusher flush; whether it was not about to anyway.
-    pub(super) fn kick(&self) -> bool {
+    fn kick(&self) -> bool {
         self.kick.try_send(()).is_ok()
     }
 
     /// The same, and where the flusher waits for an answer, has one come.
-    pub(super) fn flush(&self) {
+    fn flush(&self) {
         if !self.kick() {
             self.poke();
         }
@@ -189,7 +189,7 @@ impl Connection {
         true
     }
 
-    pub(super) fn wait_for_progress(&self, limit: Duration) {
+    fn wait_for_progress(&self, limit: Duration) {
         let (mutex, condvar) = &self.progress;
         let guard = lock(mutex);
         // Woken or not, the caller looks again.
@@ -202,7 +202,7 @@ impl Connection {
     ///
     /// It is a message to ourselves, on a subscription that the crate does not know and that ends with
     /// it: nobody can send to it.
-    pub(super) fn poke(&self) {
+    fn poke(&self) {
         let now = self.clock();
         let before = self.poked.load(Ordering::Relaxed);
         if self.tls

@@ -105,17 +105,12 @@ impl Talk<'_> {
             .map_err(|error| io::Error::other(format!("its INFO cannot be read: {error}")))?;
         let tls = self.server.tls || info.tls_required;
         let socket = match tls {
-            true => {
-                self.patience(&socket)?;
-                // What came before TLS anybody may have said.
-                self.lines = Lines::default();
-                socket
-                    .encrypt(&self.server.host)
-                    .map_err(|error| match is_timeout(&error) {
-                        true => Failure::Io(error),
-                        false => Failure::Refused(error.to_string()),
-                    })?
-            }
+            true => self
+                .encrypt(socket)
+                .map_err(|error| match is_timeout(&error) {
+                    true => Failure::Io(error),
+                    false => Failure::Refused(error.to_string()),
+                })?,
             false => socket,
         };
         let connect = protocol::connect(self.server, name, tls);
@@ -139,6 +134,20 @@ impl Talk<'_> {
         })
     }
 
+    /// Has TLS be spoken on `socket`.
+    fn encrypt(&mut self, socket: Socket) -> io::Result<Socket> {
+        // What came before TLS anybody may have said.
+        self.lines = Lines::default();
+        let socket = socket.encrypt(&self.server.host)?;
+        while !socket.agrees()? {
+            self.read(&socket).inspect_err(|_| {
+                // What is wrong with it the server may log.
+                let _ = socket.agrees();
+            })?;
+        }
+        Ok(socket)
+    }
+
     /// The next line, before the deadline.
     fn line(&mut self, socket: &Socket) -> io::Result<String> {
         loop {
@@ -148,20 +157,21 @@ impl Talk<'_> {
             if self.lines.is_too_long() {
                 return Err(io::Error::other("it is not a NATS server"));
             }
-            self.patience(socket)?;
-            if !socket.read(self.lines.end())? {
-                return Err(io::Error::other("it ended the connection"));
-            }
+            self.read(socket)?;
         }
     }
 
-    /// Has reads wait until the deadline.
-    fn patience(&self, socket: &Socket) -> io::Result<()> {
+    /// Reads what there is, before the deadline.
+    fn read(&mut self, socket: &Socket) -> io::Result<()> {
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        socket.set_read_timeout(left)
+        socket.set_read_timeout(left)?;
+        match socket.read(self.lines.end())? {
+            true => Ok(()),
+            false => Err(io::Error::other("it ended the connection")),
+        }
     }
 }
 
@@ -169,14 +179,12 @@ impl Talk<'_> {
 mod tests {
     use super::*;
     use crate::config::BusKind;
-    use std::io::Write;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
-    /// What comes of a server that says `words` and no more.
-    fn dialled(words: &'static [u8]) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = BusServer {
+    fn server(listener: &TcpListener) -> BusServer {
+        BusServer {
             bus: BusKind::Nats,
             tls: false,
             host: "127.0.0.1".into(),
@@ -184,7 +192,13 @@ mod tests {
             vhost: String::new(),
             username: None,
             password: None,
-        };
+        }
+    }
+
+    /// What comes of a server that says `words` and no more.
+    fn dialled(words: &'static [u8]) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = server(&listener);
         let (over, ended) = crossbeam_channel::bounded::<()>(0);
         let other = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
@@ -210,6 +224,31 @@ mod tests {
             refused.contains("refuses us: Authorization Violation"),
             "{refused}"
         );
+    }
+
+    #[test]
+    fn a_server_that_says_a_byte_at_a_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = server(&listener);
+        let dripping = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream
+                .write_all(b"INFO {\"tls_required\":true}\r\n")
+                .unwrap();
+            // It speaks once TLS is spoken to it.
+            stream.read_exact(&mut [0]).unwrap();
+            // A record of TLS that is long enough not to end.
+            let begin = [22, 3, 3, 0x40, 0, 2, 0, 0x20];
+            let mut drops = begin.into_iter().chain(std::iter::repeat(0));
+            while stream.write_all(&[drops.next().unwrap()]).is_ok() {
+                // Its pace.
+                thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let outcome = dial(&server, "n").err().unwrap().to_string();
+        assert!(outcome.contains("is it stuck?"), "{outcome}");
+        dripping.join().unwrap();
     }
 
     #[test]

@@ -72,12 +72,26 @@ struct Out {
     successors: usize,
     /// How much was handed over before each PING that is not answered yet, and when it was put.
     pings: VecDeque<(u64, Instant)>,
+    /// When one was answered last.
+    heard: Option<Instant>,
     /// How much was handed over before the last PING.
     asked: u64,
     /// Whether all was taken, so that the reader sleeps: what follows must come with a PING.
     resting: bool,
     /// The server's last complaint.
     why: Option<(String, Instant)>,
+}
+
+impl Out {
+    fn is_silent(&self) -> bool {
+        let first = self.pings.front();
+        // A slow link takes long for what is between two PINGs: it is not silent.
+        first.is_some_and(|(_, when)| self.heard.max(Some(*when)).is_some_and(is_long_ago))
+    }
+}
+
+fn is_long_ago(when: Instant) -> bool {
+    when.elapsed() > SILENCE
 }
 
 impl Outgoing {
@@ -160,8 +174,7 @@ impl Outgoing {
             out = if out.waiting.is_empty() || out.writing {
                 self.sleep(out)
             } else {
-                drop(out);
-                self.flush();
+                self.write(out);
                 lock(&self.out)
             };
         }
@@ -175,6 +188,11 @@ impl Outgoing {
             out = self.sleep(out);
             out.successors -= 1;
         }
+        self.write(out);
+    }
+
+    /// The same, without ever waiting for that thread.
+    fn write<'a>(&'a self, mut out: MutexGuard<'a, Out>) {
         if out.writing {
             return;
         }
@@ -234,10 +252,11 @@ impl Outgoing {
     /// Waits until the server has taken all that was handed over, at most for `limit`; whether it has.
     pub(super) fn settle(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
-        let handed = self.all_handed();
-        self.ask(&mut lock(&self.out));
-        self.flush();
         let mut out = lock(&self.out);
+        let handed = self.all_handed();
+        self.ask(&mut out);
+        self.write(out);
+        out = lock(&self.out);
         while !self.has_taken(handed) {
             if Instant::now() >= deadline || self.has_ended() {
                 return false;
@@ -249,9 +268,7 @@ impl Outgoing {
 
     /// Whether the server has not answered for too long.
     pub(super) fn is_silent(&self) -> bool {
-        let out = lock(&self.out);
-        let first = out.pings.front();
-        first.is_some_and(|(_, when)| when.elapsed() > SILENCE)
+        lock(&self.out).is_silent()
     }
 
     /// Ends it. Whoever writes or reads is freed; what the socket holds still leaves.
@@ -283,7 +300,7 @@ impl Outgoing {
             match self.socket.read(lines.end()) {
                 Ok(true) => {}
                 Ok(false) => return Err(io::Error::other("the server ended the connection")),
-                Err(error) if is_timeout(&error) => self.look(limit == IDLE),
+                Err(error) if is_timeout(&error) => self.look(limit == IDLE)?,
                 Err(error) => return Err(error),
             }
         }
@@ -297,18 +314,22 @@ impl Outgoing {
     }
 
     /// Nothing was heard for a while: asks the server if there is reason to.
-    fn look(&self, idle: bool) {
+    fn look(&self, idle: bool) -> io::Result<()> {
         let mut out = lock(&self.out);
+        if out.is_silent() {
+            out.why = Some(("it does not answer".to_owned(), Instant::now()));
+            return Err(io::Error::other("the server does not answer"));
+        }
         if !out.pings.is_empty() {
-            return;
+            return Ok(());
         }
         if idle || !self.has_taken(self.all_handed()) {
             self.ask(&mut out);
-            drop(out);
-            self.flush();
+            self.write(out);
         } else {
             out.resting = true;
         }
+        Ok(())
     }
 
     fn hear(&self, line: &str, occasionally: &Occasionally) {
@@ -316,13 +337,18 @@ impl Outgoing {
             Said::Pong => {
                 let mut out = lock(&self.out);
                 if let Some((taken, _)) = out.pings.pop_front() {
+                    out.heard = Some(Instant::now());
                     self.taken.fetch_max(taken, Ordering::AcqRel);
                     self.progress.notify_all();
                 }
             }
             Said::Ping => {
-                lock(&self.out).waiting.extend_from_slice(PONG);
-                self.flush();
+                let mut out = lock(&self.out);
+                // Who asks on and on and reads nothing is not answered without end.
+                if out.waiting.len() < WINDOW as usize {
+                    out.waiting.extend_from_slice(PONG);
+                }
+                self.write(out);
             }
             // A refused permission comes with every message: said now and then.
             Said::Error(why) => {
@@ -335,5 +361,116 @@ impl Outgoing {
             }
             Said::Info(_) | Said::Other(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    fn connected() -> (Arc<Outgoing>, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        let outgoing = Outgoing::start(Socket::plain(tcp), Lines::default()).unwrap();
+        (outgoing, server)
+    }
+
+    /// Takes what comes until it ends; how many messages that were. `received` is how many of their
+    /// bytes there are when a PING is answered.
+    fn serve(server: TcpStream, received: &AtomicU64) -> usize {
+        let mut lines = BufReader::new(server.try_clone().unwrap());
+        let (mut line, mut messages) = (String::new(), 0);
+        while matches!(lines.read_line(&mut line), Ok(1..)) {
+            if line == "PING\r\n" {
+                if (&server).write_all(PONG).is_err() {
+                    break;
+                }
+            } else {
+                let size = line.trim_end().strip_prefix("PUB s ").unwrap();
+                let mut body = vec![0; size.parse::<usize>().unwrap() + 2];
+                lines.read_exact(&mut body).unwrap();
+                assert!(body.ends_with(b"\r\n"), "after a body");
+                received.fetch_add((line.len() + body.len()) as u64, Ordering::SeqCst);
+                messages += 1;
+            }
+            line.clear();
+        }
+        messages
+    }
+
+    #[test]
+    fn messages_of_many_threads_are_whole_and_taken_when_they_are() {
+        const EACH: usize = 2_000;
+        const THREADS: usize = 8;
+        let (outgoing, server) = connected();
+        let received = AtomicU64::new(0);
+        thread::scope(|scope| {
+            let serving = scope.spawn(|| serve(server, &received));
+            let writers: Vec<_> = (0..THREADS)
+                .map(|writer| {
+                    let (outgoing, received) = (&outgoing, &received);
+                    scope.spawn(move || {
+                        for number in 0..EACH {
+                            let body = vec![b'x'; (writer * 131 + number * 17) % 3_000];
+                            outgoing.put("s", None, &body).unwrap();
+                            if number % (writer + 1) == 0 {
+                                outgoing.flush();
+                            }
+                            let taken = outgoing.all_taken();
+                            assert!(taken <= received.load(Ordering::SeqCst));
+                        }
+                        outgoing.flush();
+                    })
+                })
+                .collect();
+            for writer in writers {
+                writer.join().unwrap();
+            }
+            assert!(outgoing.settle(Duration::from_secs(20)));
+            assert_eq!(outgoing.all_taken(), outgoing.all_handed());
+            assert_eq!(outgoing.all_taken(), received.load(Ordering::SeqCst));
+            outgoing.end();
+            assert_eq!(serving.join().unwrap(), EACH * THREADS);
+        });
+    }
+
+    #[test]
+    fn who_settles_does_not_wait_for_who_writes() {
+        let (outgoing, _server) = connected();
+        outgoing.put("s", None, b"").unwrap();
+        let mut out = lock(&outgoing.out);
+        (out.writing, out.tired) = (true, true);
+        drop(out);
+        let (over, settled) = bounded(1);
+        let settling = Arc::clone(&outgoing);
+        let settling = thread::spawn(move || {
+            let _ = over.send(settling.settle(Duration::from_millis(50)));
+        });
+        // Before the server counts as silent, which frees everybody.
+        let settled = settled.recv_timeout(SILENCE / 2);
+        outgoing.end();
+        settling.join().unwrap();
+        assert_eq!(settled, Ok(false));
+    }
+
+    #[test]
+    fn a_server_that_asks_on_and_on_and_reads_nothing() {
+        let (outgoing, mut server) = connected();
+        // Some thread writes, without an end.
+        lock(&outgoing.out).writing = true;
+        let pings = PING.repeat(WINDOW as usize / PONG.len());
+        for _ in 0..4 {
+            server.write_all(&pings).unwrap();
+        }
+        server.write_all(b"-ERR 'over'\r\n").unwrap();
+        while outgoing.why().is_none() && !outgoing.has_ended() {
+            thread::yield_now();
+        }
+        let waiting = lock(&outgoing.out).waiting.len();
+        outgoing.end();
+        assert!(waiting < 2 * WINDOW as usize, "{waiting}");
     }
 }
