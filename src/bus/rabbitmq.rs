@@ -58,8 +58,8 @@ use crate::config::BusServer;
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.
 const WINDOW: usize = 4 * 1024 * 1024;
-/// How many seconds a broker may confirm nothing of what is on its way until that is told.
-const SILENT: u32 = 5;
+/// How long a broker may confirm nothing of what is on its way until that is told.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// A link to one broker.
 pub struct RabbitLink {
@@ -88,9 +88,7 @@ struct Shared {
     doubting: AtomicBool,
     server: BusServer,
     terms: Terms,
-    /// How often in a row the broker had confirmed nothing of what is on its way, and up to which
-    /// number it had.
-    silence: Mutex<(u64, u32)>,
+    silence: Mutex<Option<Silence>>,
     publishing: Mutex<Option<Connection>>,
     /// Held while a channel is opened: all who wait for it want that too.
     consuming: Mutex<Option<Connection>>,
@@ -99,6 +97,14 @@ struct Shared {
     address: SocketAddr,
     /// What the names of its queues end with.
     token: String,
+}
+
+/// That the broker confirms nothing of what is on its way.
+struct Silence {
+    /// Up to which number it had.
+    taken: u64,
+    since: Instant,
+    told: bool,
 }
 
 impl RabbitLink {
@@ -282,15 +288,23 @@ impl Link for RabbitLink {
         let taken = self.taken();
         let waits = self.shared.ledger.is_waited_for();
         let mut silence = lock(&self.shared.silence);
-        let (before, times) = *silence;
-        *silence = match waits && taken == before {
-            true => (taken, times.saturating_add(1)),
-            false => (taken, 0),
-        };
-        if silence.1 == SILENT {
-            log::warn!(
-                "bus: {self} confirms no events; is a queue bound to ari.event stuck? They wait here"
-            );
+        match &mut *silence {
+            Some(silence) if waits && silence.taken == taken => {
+                if !silence.told && silence.since.elapsed() >= SILENT {
+                    silence.told = true;
+                    log::warn!(
+                        "bus: {self} confirms no events; is a queue bound to ari.event stuck? They \
+                         wait here"
+                    );
+                }
+            }
+            _ => {
+                *silence = waits.then(|| Silence {
+                    taken,
+                    since: Instant::now(),
+                    told: false,
+                });
+            }
         }
     }
 
