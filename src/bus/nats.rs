@@ -96,15 +96,15 @@ impl NatsLink {
         if !publishable(subject) {
             return Err(BusError::Subject(subject.to_owned()));
         }
-        // Headers count.
-        let size = body.len() + mark.map_or(0, |mark| protocol::headers(mark).len());
+        let headers = mark.map(protocol::headers).unwrap_or_default();
+        let size = headers.len() + body.len();
         if size > self.largest {
             return Err(BusError::TooLarge {
                 size,
                 limit: self.largest,
             });
         }
-        self.outgoing.put(subject, mark, body)
+        self.outgoing.put(subject, &headers, body)
     }
 }
 

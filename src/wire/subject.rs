@@ -120,14 +120,14 @@ pub fn publishable(text: &str) -> bool {
     for byte in text.bytes() {
         let plain = byte.is_ascii_graphic() && !matches!(byte, b'*' | b'>' | b'#');
         if !plain || (byte == b'.' && last == b'.') {
-            return is_publishable(text);
+            return has_publishable_tokens(text);
         }
         last = byte;
     }
     last != b'.'
 }
 
-fn is_publishable(text: &str) -> bool {
+fn has_publishable_tokens(text: &str) -> bool {
     text.split('.').all(|token| {
         !token.is_empty()
             && token != "*"

@@ -19,7 +19,7 @@ use super::connection::lock;
 use super::dial::is_timeout;
 use super::protocol::{self, Lines, PING, PONG, Said};
 use super::socket::Socket;
-use crate::bus::{BusError, Mark};
+use crate::bus::BusError;
 use crate::logging::Occasionally;
 
 /// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
@@ -152,12 +152,7 @@ impl Outgoing {
 
     /// Hands a message over, for the next flush; when the server has taken as many bytes as are
     /// returned, it has taken this one. Waits while too much is on its way.
-    pub(super) fn put(
-        &self,
-        subject: &str,
-        mark: Option<&Mark>,
-        body: &[u8],
-    ) -> Result<u64, BusError> {
+    pub(super) fn put(&self, subject: &str, headers: &str, body: &[u8]) -> Result<u64, BusError> {
         let mut out = lock(&self.out);
         loop {
             if self.has_ended() {
@@ -166,7 +161,7 @@ impl Outgoing {
             let handed = self.all_handed();
             if handed - self.all_taken() < WINDOW {
                 let before = out.waiting.len();
-                protocol::put(&mut out.waiting, subject, mark, body);
+                protocol::put(&mut out.waiting, subject, headers, body);
                 let handed = handed + (out.waiting.len() - before) as u64;
                 self.handed.store(handed, Ordering::Release);
                 return Ok(handed);
@@ -415,7 +410,7 @@ mod tests {
                     scope.spawn(move || {
                         for number in 0..EACH {
                             let body = vec![b'x'; (writer * 131 + number * 17) % 3_000];
-                            outgoing.put("s", None, &body).unwrap();
+                            outgoing.put("s", "", &body).unwrap();
                             if number % (writer + 1) == 0 {
                                 outgoing.flush();
                             }
@@ -440,7 +435,7 @@ mod tests {
     #[test]
     fn who_settles_does_not_wait_for_who_writes() {
         let (outgoing, _server) = connected();
-        outgoing.put("s", None, b"").unwrap();
+        outgoing.put("s", "", b"").unwrap();
         let mut out = lock(&outgoing.out);
         (out.writing, out.tired) = (true, true);
         drop(out);

@@ -114,9 +114,9 @@ pub(super) fn connect(server: &BusServer, name: &str, tls: bool) -> String {
     format!("CONNECT {connect}\r\n")
 }
 
-/// Puts a message at the end of `out`; the subject is one that can be published to.
-pub(super) fn put(out: &mut Vec<u8>, subject: &str, mark: Option<&Mark>, body: &[u8]) {
-    let headers = mark.map(headers).unwrap_or_default();
+/// Puts a message at the end of `out`; the subject is one that can be published to, the headers may be
+/// empty.
+pub(super) fn put(out: &mut Vec<u8>, subject: &str, headers: &str, body: &[u8]) {
     out.reserve(subject.len() + headers.len() + body.len() + AROUND);
     out.extend_from_slice(if headers.is_empty() {
         b"PUB "
@@ -166,7 +166,8 @@ mod tests {
 
     fn message(mark: Option<&Mark>) -> String {
         let mut out = Vec::new();
-        put(&mut out, "ari.event.a.b", mark, b"body");
+        let headers = mark.map(headers).unwrap_or_default();
+        put(&mut out, "ari.event.a.b", &headers, b"body");
         String::from_utf8(out).unwrap()
     }
 
