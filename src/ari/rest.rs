@@ -26,6 +26,8 @@ use crate::wire::status::Members;
 const IDLE: Duration = Duration::from_secs(5);
 /// Largest body taken: the list of all sounds is 150 kB, and a bus takes 1 MB.
 const LARGEST: u64 = 8 * 1024 * 1024;
+/// How many connections are kept open: ingest and watch share a client, each worker has its own.
+const CONNECTIONS: usize = 2;
 /// Bytes that are read or written at once. Heads of calls and answers fit in: Asterisk takes request
 /// lines of 4 096. ureq writes zeros to all of it for every connection.
 const AT_ONCE: usize = 16 * 1024;
@@ -69,14 +71,14 @@ pub struct Info {
 }
 
 impl Rest {
-    /// A client of the API below `base`, keeping up to `connections` connections open.
-    pub fn new(base: &str, credentials: Credentials, limits: Limits, connections: usize) -> Rest {
+    /// A client of the API below `base`.
+    pub fn new(base: &str, credentials: Credentials, limits: Limits) -> Rest {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
             .max_redirects(0)
-            .max_idle_connections(connections)
-            .max_idle_connections_per_host(connections)
+            .max_idle_connections(CONNECTIONS)
+            .max_idle_connections_per_host(CONNECTIONS)
             .max_idle_age(IDLE)
             .input_buffer_size(AT_ONCE)
             .output_buffer_size(AT_ONCE)

@@ -359,7 +359,5 @@ fn rest(config: &Config) -> Rest {
         response: config.http.response_timeout,
     };
     let credentials = Credentials::basic(&config.ari.username, config.ari.password.expose());
-    // One connection per worker, and one for ingest and watch.
-    let connections = config.workers.count + 1;
-    Rest::new(&config.ari.http_url, credentials, limits, connections)
+    Rest::new(&config.ari.http_url, credentials, limits)
 }
