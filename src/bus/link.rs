@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 
 use super::BusError;
+use super::topics::{Hear, Topics};
 
 /// Largest request that is taken whole, in bytes; of a larger one a little more than that may be
 /// given out. Asterisk takes bodies of 40 960 (asterisk-facts.md); so bounded, whatever holds
@@ -59,7 +60,8 @@ pub const EPOCH_HEADER: &str = "Ari-Epoch";
 /// The header with [`Mark::seq`].
 pub const SEQ_HEADER: &str = "Ari-Seq";
 
-/// What a message is about. On RabbitMQ the first three share an exchange, the others have one each.
+/// What a message is about. On RabbitMQ the first three share an exchange, the
+/// others have one each; the last has the default one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Topic {
     /// Events.
@@ -74,6 +76,8 @@ pub enum Topic {
     Ping,
     /// Announcements.
     Announce,
+    /// What is for the one listener of a topic of a dialog, [`super::topics`].
+    Direct,
 }
 
 /// Where an answer goes.
@@ -213,6 +217,15 @@ pub trait Link: Send + Sync + fmt::Display {
 
     /// A new inbox for `topic`, there while `work` uses it, on the same thread.
     fn with_inbox(&self, topic: Topic, work: Use<'_>) -> Result<(), BusError>;
+
+    /// The topics of the dialogs of `application`, whose listeners are members of `group` where the bus
+    /// has groups; there is one at a time. What is heard of them is for `hear`.
+    fn topics(
+        &self,
+        application: &str,
+        group: Option<&str>,
+        hear: Hear,
+    ) -> Result<Box<dyn Topics>, BusError>;
 
     /// Whether the server answers; to be called now and then. A link that does not is lost by it.
     fn check(&self);

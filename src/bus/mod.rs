@@ -8,6 +8,7 @@
 //! | [`rabbitmq`] | RabbitMQ behind the trait, likewise |
 //! | [`outlet`] | the link of the moment, for whoever publishes |
 //! | [`places`] | what may be stuck in a crate, counted |
+//! | [`topics`] | the topics of dialogs, for go-ari-proxy's applications |
 //! | [`supervisor`] | the thread that connects, watches and replaces links |
 //!
 //! To add a bus, write its file, name it in [`supervisor`]'s `connect` and its URLs in
@@ -20,9 +21,11 @@ pub mod outlet;
 pub mod places;
 pub mod rabbitmq;
 pub mod supervisor;
+pub mod topics;
 
 pub use error::BusError;
 pub use link::{
     Delivery, Inbox, Link, Loss, Mark, Next, Receipt, Reply, Terms, Topic, Use, Waiting,
 };
 pub use outlet::Outlet;
+pub use topics::{Hear, Heard, Topics};

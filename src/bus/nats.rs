@@ -43,7 +43,7 @@ use self::incoming::Incoming;
 use self::outgoing::Outgoing;
 use super::link::Use;
 use super::places::Places;
-use super::{BusError, Link, Mark, Reply, Terms, Topic};
+use super::{BusError, Hear, Link, Mark, Reply, Terms, Topic, Topics};
 use crate::config::BusServer;
 use crate::logging::Occasionally;
 use crate::wire::subject::publishable;
@@ -168,6 +168,10 @@ impl Link for NatsLink {
         let connection = self.incoming.wait()?;
         work(&mut NatsInbox::new(&self.incoming, connection));
         Ok(())
+    }
+
+    fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
+        Err(BusError::Lost)
     }
 
     fn check(&self) {

@@ -52,7 +52,7 @@ use self::told::{Told, Watched, confirms, hear, largest};
 use self::topology::{check_key, exchange};
 use self::writer::Writer;
 use super::link::Use;
-use super::{BusError, Link, Loss, Mark, Reply, Terms, Topic};
+use super::{BusError, Hear, Link, Loss, Mark, Reply, Terms, Topic, Topics};
 use crate::config::BusServer;
 
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
@@ -281,6 +281,10 @@ impl Link for RabbitLink {
         let (shared, gone) = (&self.shared, &self.gone);
         work(&mut RabbitInbox::new(&channel, topic, shared, gone));
         Ok(())
+    }
+
+    fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
+        Err(BusError::Lost)
     }
 
     fn check(&self) {

@@ -344,8 +344,8 @@ impl Publisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bus::Reply;
     use crate::bus::link::Use;
+    use crate::bus::{Hear, Reply, Topics};
     use crate::proxy::buffer::Event;
     use crate::wire::subject::Subjects;
     use crossbeam_channel::{bounded, never, unbounded};
@@ -411,6 +411,10 @@ mod tests {
         }
 
         fn with_inbox(&self, _: Topic, _: Use<'_>) -> Result<(), BusError> {
+            Err(BusError::Lost)
+        }
+
+        fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
             Err(BusError::Lost)
         }
 

@@ -22,6 +22,7 @@ pub(super) fn exchange(topic: Topic) -> &'static str {
         Topic::Request => "ari.request",
         Topic::Ping => "ari.ping",
         Topic::Announce => "ari.announce",
+        Topic::Direct => "",
     }
 }
 
