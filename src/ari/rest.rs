@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use ureq::config::{AutoHeaderValue, Config};
 use ureq::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ureq::http::uri::{PathAndQuery, Uri};
-use ureq::http::{self, HeaderValue, Request, Response};
+use ureq::http::{self, HeaderValue, Request, Response, StatusCode};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, Body, Timeout};
 
@@ -134,6 +134,19 @@ impl Rest {
     /// served before and ended without a byte of an answer: Asterisk closed it while the call was on
     /// its way.
     pub fn call(&self, call: &RestCall) -> Result<Vec<u8>, AriError> {
+        let (status, body) = self.exchange(call)?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(AriError::Status {
+            status: status.as_u16(),
+            reason: transport::last(),
+            message: message(&body),
+        })
+    }
+
+    /// The same for any answer: its status and body.
+    pub fn exchange(&self, call: &RestCall) -> Result<(StatusCode, Vec<u8>), AriError> {
         transport::begin();
         let answer = match self.send(call, IDLE)? {
             Err(ureq::Error::Io(error))
@@ -146,15 +159,7 @@ impl Rest {
         };
         let mut answer = answer.map_err(|error| failed(&error))?;
         let body = read(answer.body_mut()).map_err(|error| failed(&error.into()))?;
-        let status = answer.status();
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(AriError::Status {
-            status: status.as_u16(),
-            reason: transport::last(),
-            message: message(&body),
-        })
+        Ok((answer.status(), body))
     }
 
     /// Sends `call`, on a connection that was idle for less than `idle` or a new one, and waits for the

@@ -15,7 +15,9 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::counters::Counters;
+use super::sent::Message;
 use super::standing::{Change, Origin};
+use super::topics::Passed;
 use crate::ari::websocket::Frame;
 use crate::wire::status::Members;
 
@@ -50,6 +52,29 @@ pub enum Item {
     Change(Box<Change>),
     /// The status is to be told once more.
     Repeat,
+    /// A message for the application of a dialog.
+    Direct(Box<Direct>),
+    /// Nothing to publish: it tells when it is dropped.
+    Passed(Passed),
+}
+
+/// A message for the one listener of a topic.
+#[derive(Debug)]
+pub struct Direct {
+    /// The message.
+    pub message: Message,
+    /// Whether it must not come twice: it is rather lost with a link.
+    pub once: bool,
+}
+
+impl Direct {
+    /// Counts that it is lost.
+    pub(super) fn count_loss(&self, counters: &Counters) {
+        match self.once {
+            true => counters.answers_lost.add(),
+            false => counters.topic_events_dropped.add(),
+        }
+    }
 }
 
 /// The buffer. The channel itself has no bound, as one with a bound would take its memory at once;
@@ -154,6 +179,17 @@ impl Buffer {
         self.make_room();
     }
 
+    /// Puts a message for an application in.
+    pub fn direct(&self, direct: Direct) {
+        self.send(Item::Direct(Box::new(direct)));
+        self.make_room();
+    }
+
+    /// Puts in what is to be told when all before it is handed to the bus.
+    pub fn passed(&self, passed: Passed) {
+        self.send(Item::Passed(passed));
+    }
+
     fn make_room(&self) {
         while self.is_over()
             && let Ok(oldest) = self.receiver.try_recv()
@@ -196,7 +232,11 @@ impl Buffer {
                 self.is_overdue.store(true, Ordering::Release);
                 false
             }
-            Item::Repeat => false,
+            Item::Direct(direct) => {
+                direct.count_loss(&self.counters);
+                false
+            }
+            Item::Repeat | Item::Passed(_) => false,
         }
     }
 
@@ -232,7 +272,8 @@ impl Item {
         match self {
             Item::Event(event) => event.frame.len(),
             Item::Change(change) => change.members.as_ref().map_or(0, Members::size),
-            Item::Repeat => 0,
+            Item::Direct(direct) => direct.message.body.len(),
+            Item::Repeat | Item::Passed(_) => 0,
         }
     }
 }

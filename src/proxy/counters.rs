@@ -73,6 +73,20 @@ counters! {
     /// Messages with events that a lost link may not have delivered, and that were not published
     /// again: too old, or refused now.
     events_not_repeated,
+    /// Dialogs begun, for applications of go-ari-proxy.
+    dialogs,
+    /// Dialogs that ended as no application came.
+    dialogs_unclaimed,
+    /// Calls without a dialog, as there were too many.
+    dialogs_refused,
+    /// Events delivered to dialogs.
+    topic_events,
+    /// Events for dialogs dropped because more waited than may.
+    topic_events_dropped,
+    /// Commands received from applications of dialogs.
+    commands,
+    /// Commands refused: they could not be read, or too many waited.
+    commands_refused,
     /// Requests received.
     requests,
     /// Requests that were answered with success.

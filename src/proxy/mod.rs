@@ -37,6 +37,7 @@ pub mod sent;
 pub mod standing;
 pub mod subscriptions;
 pub mod team;
+pub mod topics;
 pub mod watch;
 pub mod workers;
 

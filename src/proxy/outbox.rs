@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::buffer::Direct;
 use super::counters::Counters;
 use super::outgoing::Outgoing;
 use super::report::Report;
@@ -29,6 +30,8 @@ pub struct Outbox {
     pub report: Report,
     /// The event that is being published.
     pub outgoing: Option<Outgoing>,
+    /// The message for an application that is.
+    pub direct: Option<Box<Direct>>,
     /// The number of the link, and how many of the items that waited for it are left; none once
     /// that is told.
     pub backlog: Option<(u64, usize)>,
@@ -51,6 +54,7 @@ impl Outbox {
             statuses: VecDeque::new(),
             report,
             outgoing: None,
+            direct: None,
             backlog: None,
             finish: None,
             finishing: false,
@@ -60,7 +64,8 @@ impl Outbox {
 
     /// How many messages are taken and not handed over.
     pub fn held(&self) -> usize {
-        self.again.len() + self.statuses.len() + usize::from(self.outgoing.is_some())
+        let begun = usize::from(self.outgoing.is_some()) + usize::from(self.direct.is_some());
+        self.again.len() + self.statuses.len() + begun
     }
 
     /// Has what was lost told, if anything was and it is time.
@@ -182,6 +187,39 @@ impl Outbox {
         };
         let message = self.statuses.pop_front();
         self.keep(number, message);
+        Ok(true)
+    }
+
+    /// Publishes the message for an application, if there is one and it is not older than `longest`;
+    /// whether there was one.
+    pub fn publish_direct(
+        &mut self,
+        link: &dyn Link,
+        counters: &Counters,
+        longest: Duration,
+    ) -> Result<bool, BusError> {
+        let Some(direct) = &self.direct else {
+            return Ok(false);
+        };
+        let message = &direct.message;
+        let number = if message.since.elapsed() > longest {
+            direct.count_loss(counters);
+            None
+        } else {
+            match publish(link, message) {
+                Ok(number) => number.filter(|_| !direct.once),
+                Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
+                Err(error) => {
+                    direct.count_loss(counters);
+                    if self.refused.now() {
+                        log::warn!("a message for an application is lost: {error}");
+                    }
+                    None
+                }
+            }
+        };
+        let direct = self.direct.take();
+        self.keep(number, direct.map(|direct| direct.message));
         Ok(true)
     }
 

@@ -75,6 +75,8 @@ pub struct Publisher {
     pub longest: Duration,
     /// Whether events carry their epoch and number.
     pub marked: bool,
+    /// Whether the status is told.
+    pub tells: bool,
     /// How many messages it has taken and not handed over.
     pub held: Arc<AtomicUsize>,
     /// What to do.
@@ -86,7 +88,7 @@ pub struct Publisher {
 impl Publisher {
     /// Runs until told to finish.
     pub fn run(self) {
-        let mut outbox = Outbox::new(Report::new(&self.standing));
+        let mut outbox = Outbox::new(Report::new(&self.standing, self.tells));
         loop {
             let published = self.publish_waiting(&mut outbox);
             self.held.store(outbox.held(), Ordering::Relaxed);
@@ -195,8 +197,11 @@ impl Publisher {
         {
             return Ok(true);
         }
-        if outbox.outgoing.is_none() {
+        if outbox.outgoing.is_none() && outbox.direct.is_none() {
             self.take_next(outbox);
+        }
+        if outbox.publish_direct(link, &self.counters, self.longest)? {
+            return Ok(true);
         }
         let Some(mut outgoing) = outbox.outgoing.take() else {
             return Ok(!outbox.statuses.is_empty());
@@ -251,6 +256,9 @@ impl Publisher {
                 let status = outbox.report.again();
                 outbox.statuses.extend(status);
             }
+            Item::Direct(direct) => outbox.direct = Some(direct),
+            // It tells who waits for it.
+            Item::Passed(passed) => drop(passed),
         }
     }
 
@@ -459,6 +467,7 @@ mod tests {
             counters: Arc::default(),
             longest: Duration::from_secs(60),
             marked: false,
+            tells: true,
             held: Arc::default(),
             orders,
             tell,
@@ -472,7 +481,7 @@ mod tests {
             taken: AtomicUsize::new(0),
             gone: never(),
         });
-        let report = Report::new(&publisher.standing);
+        let report = Report::new(&publisher.standing, true);
         let mut outbox = Outbox::new(report);
         let order = Order::Link(7, link.clone(), Duration::ZERO);
         publisher.carry_out(order, &mut outbox);

@@ -1,4 +1,4 @@
-//! The queue between subscriptions and workers: bounded in number and in age. A channel cannot
+//! The queue of what waits for a worker, most of it requests: bounded in number and in age. A channel cannot
 //! look at its first item without taking it; here the expiry thread can, so that a request that
 //! waited too long is answered then, and not when a worker comes to it. A request whose turn would
 //! come too late, as far as the workers' pace tells, is refused at once.
@@ -13,16 +13,38 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
+use super::topics::call::{Call, Look};
 use crate::bus::Delivery;
 use crate::wire::subject::Class;
 
-/// A request that waits for a worker.
+/// What waits for a worker.
 #[derive(Debug)]
 pub struct Job {
-    /// The class that it came on.
-    pub class: Class,
-    /// What came.
-    pub delivery: Delivery,
+    /// Since when.
+    pub since: Instant,
+    /// What is to be done.
+    pub work: Work,
+}
+
+/// What a worker can do.
+#[derive(Debug)]
+pub enum Work {
+    /// Serve a request that came on a class.
+    Request(Class, Delivery),
+    /// Carry a command of a dialog out.
+    Call(Call),
+    /// Look what there is on Asterisk.
+    Look(Look),
+}
+
+impl Job {
+    /// What is to be done from now on.
+    pub fn new(work: Work) -> Job {
+        Job {
+            since: Instant::now(),
+            work,
+        }
+    }
 }
 
 /// Waiting requests, first come, first served.
@@ -170,7 +192,7 @@ impl Queue {
         loop {
             if let Some(first) = waiting.jobs.front() {
                 let now = Instant::now();
-                if now.saturating_duration_since(first.delivery.received) < self.longest {
+                if now.saturating_duration_since(first.since) < self.longest {
                     let job = waiting.take(now);
                     if waiting.closed && waiting.jobs.is_empty() {
                         self.for_expiry.notify_one();
@@ -239,7 +261,7 @@ impl Queue {
 
     /// When `job` has waited too long.
     fn too_old(&self, job: &Job) -> Option<Instant> {
-        job.delivery.received.checked_add(self.longest)
+        job.since.checked_add(self.longest)
     }
 
     fn wake_all(&self, mut waiting: MutexGuard<'_, Waiting>) {
@@ -262,15 +284,17 @@ mod tests {
     use std::thread;
 
     fn job(age: Duration) -> Job {
+        let since = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+        let delivery = Delivery {
+            body: Vec::new(),
+            reply: None,
+            received: since,
+            redelivered: false,
+            receipt: None,
+        };
         Job {
-            class: Class::Get,
-            delivery: Delivery {
-                body: Vec::new(),
-                reply: None,
-                received: Instant::now().checked_sub(age).unwrap_or_else(Instant::now),
-                redelivered: false,
-                receipt: None,
-            },
+            since,
+            work: Work::Request(Class::Get, delivery),
         }
     }
 

@@ -17,6 +17,8 @@ const BETWEEN_GAPS: Duration = Duration::from_secs(1);
 /// The report of one proxy.
 pub struct Report {
     standing: Arc<Standing>,
+    /// Whether anybody is told.
+    tells: bool,
     /// The change that holds; none before Asterisk was first connected.
     current: Option<Box<Change>>,
     /// What is told of the losses of its origin.
@@ -78,10 +80,12 @@ impl Lost {
 }
 
 impl Report {
-    /// Nothing is told yet.
-    pub fn new(standing: &Arc<Standing>) -> Report {
+    /// Nothing is told yet, nor later unless it `tells`: who has applications of go-ari-proxy only has
+    /// nobody who listens.
+    pub fn new(standing: &Arc<Standing>, tells: bool) -> Report {
         Report {
             standing: Arc::clone(standing),
+            tells,
             current: None,
             told: Lost::default(),
             uncertain: false,
@@ -223,6 +227,7 @@ impl Report {
         let members = change.members.as_ref();
         status(&place, state, count, since, reason, members)
             .into_iter()
+            .filter(|_| self.tells)
             .map(|body| Message {
                 topic: Topic::Status,
                 subject: Arc::clone(&origin.status_subject),
@@ -252,7 +257,7 @@ mod tests {
             let subjects = Subjects::new("ari.", "app");
             let standing = Arc::new(Standing::new("app", subjects));
             Told {
-                report: Report::new(&standing),
+                report: Report::new(&standing, true),
                 origin: standing.name("00:01"),
                 standing,
                 changes: 0,

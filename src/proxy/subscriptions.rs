@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError};
 use super::answers::Answers;
 use super::conductor::Event;
 use super::counters::Counters;
-use super::queue::{Job, Queue};
+use super::queue::{Job, Queue, Work};
 use super::standing::Standing;
 use crate::backoff::Backoff;
 use crate::bus::link::LARGEST_REQUEST;
@@ -241,12 +241,16 @@ impl Subscriptions {
             return;
         }
         let job = Job {
-            class: self.class,
-            delivery,
+            since: delivery.received,
+            work: Work::Request(self.class, delivery),
         };
-        if let Err(job) = self.queue.push(job) {
+        if let Err(Job {
+            work: Work::Request(_, delivery),
+            ..
+        }) = self.queue.push(job)
+        {
             self.counters.requests_overloaded.add();
-            self.answers.error(job.delivery.reply.as_ref(), OVERLOADED);
+            self.answers.error(delivery.reply.as_ref(), OVERLOADED);
         }
     }
 }

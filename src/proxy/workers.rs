@@ -1,4 +1,5 @@
-//! The worker pool: each worker takes a request, makes its blocking REST calls, and answers.
+//! The worker pool: each worker takes a request, or a command of a dialog, makes its blocking REST calls,
+//! and answers.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,16 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::answers::Answers;
 use super::counters::Counters;
 use super::dialogs::Dialogs;
-use super::queue::{Job, Queue};
+use super::queue::{Queue, Work};
 use super::standing::Standing;
 use super::subscriptions::DOWN;
 use crate::ari::AriError;
 use crate::ari::rest::Rest;
-use crate::bus::{Receipt, Reply};
+use crate::bus::{Delivery, Receipt, Reply};
 use crate::logging::Occasionally;
 use crate::wire::call::{self, Plan, RestCall};
 use crate::wire::kind::Entity;
 use crate::wire::request::Request;
+use crate::wire::subject::Class;
 use crate::wire::{kinds, response};
 
 /// What a client is told when its request waited too long.
@@ -105,9 +107,9 @@ impl Worker {
     /// Serves requests until the queue is closed and empty.
     pub fn run(mut self) {
         self.rest = self.rest.alone();
-        while let Some(mut job) = self.queue.pop() {
+        while let Some(job) = self.queue.pop() {
             // A fault of ours in one request must not take a worker from the others.
-            let served = catch_unwind(AssertUnwindSafe(|| self.answer(&mut job)));
+            let served = catch_unwind(AssertUnwindSafe(|| self.work(job.work)));
             if served.is_err() {
                 self.counters.requests_failed.add();
                 let text = "internal error of the proxy; see its log";
@@ -118,8 +120,16 @@ impl Worker {
         }
     }
 
-    fn answer(&self, job: &mut Job) {
-        let delivery = &mut job.delivery;
+    fn work(&self, work: Work) {
+        match work {
+            Work::Request(class, delivery) => self.answer(class, delivery),
+            Work::Call(call) if !self.standing.is_up() => call.refuse(DOWN),
+            Work::Call(call) => call.run(&self.rest),
+            Work::Look(look) => look.run(&self.rest),
+        }
+    }
+
+    fn answer(&self, class: Class, mut delivery: Delivery) {
         let reply = delivery.reply.as_ref();
         let answerable = reply.is_some();
         if delivery.redelivered && reply.is_some_and(|reply| self.in_hand.is_owed(reply)) {
@@ -131,7 +141,7 @@ impl Worker {
             _receipt: delivery.receipt.take(),
         };
         self.in_hand.begin(self.number, owed);
-        let served = self.serve(job, answerable);
+        let served = self.serve(class, &delivery, answerable);
         // None where the proxy ends and has answered.
         let owed = self.in_hand.take(self.number);
         let reply = owed.as_ref().and_then(|owed| owed.reply.as_ref());
@@ -150,26 +160,38 @@ impl Worker {
     /// Answers requests that waited too long, until the queue is closed and empty.
     pub fn expire(self) {
         while let Some(job) = self.queue.expired() {
-            self.counters.requests_expired.add();
-            self.answers.error(job.delivery.reply.as_ref(), EXPIRED);
+            match job.work {
+                Work::Request(_, delivery) => {
+                    self.counters.requests_expired.add();
+                    self.answers.error(delivery.reply.as_ref(), EXPIRED);
+                }
+                Work::Call(call) => call.refuse(EXPIRED),
+                // There is another time.
+                Work::Look(_) => {}
+            }
         }
     }
 
-    fn serve(&self, job: &Job, answerable: bool) -> Result<Vec<u8>, String> {
-        let request = Request::read(&job.delivery.body).map_err(|error| {
+    fn serve(
+        &self,
+        class: Class,
+        delivery: &Delivery,
+        answerable: bool,
+    ) -> Result<Vec<u8>, String> {
+        let request = Request::read(&delivery.body).map_err(|error| {
             if !answerable {
                 self.counters.requests_unanswerable.add();
             }
             error.to_string()
         })?;
         let kind = kinds::of(&request).ok_or("Not implemented")?;
-        if job.class.reads_only() && kind.changes() {
+        if class.reads_only() && kind.changes() {
             return Err(format!(
                 "{} is not permitted on {}: it changes something; send it on command or create",
-                kind.name, job.class
+                kind.name, class
             ));
         }
-        if job.delivery.redelivered && kind.changes() {
+        if delivery.redelivered && kind.changes() {
             self.counters.requests_redelivered.add();
             return Err(REDELIVERED.to_owned());
         }
@@ -180,7 +202,7 @@ impl Worker {
             .ok_or(DOWN)?;
         let plan = call::plan(&request, kind, self.standing.application())
             .map_err(|error| error.to_string())?;
-        log::debug!("{} on {}", kind.name, job.class);
+        log::debug!("{} on {}", kind.name, class);
         let reply = self.call(&plan)?;
         response::success(&plan, &self.standing.place(&origin), &reply)
     }

@@ -48,12 +48,28 @@ pub struct Touched<'a> {
     pub application: Cow<'a, str>,
     /// The entities it touches, by id; a recording's is its name, an endpoint's `tech/resource`.
     pub entities: Vec<(Entity, Cow<'a, str>)>,
+    /// The channel that it is about, where it is about one: its member `channel`.
+    pub channel: Option<Cow<'a, str>>,
+    /// What is played to or recorded, as `channel:ID` or `bridge:ID`.
+    pub target: Option<Cow<'a, str>>,
+    channels_of_bridges: Vec<Cow<'a, str>>,
     channels_of_endpoint: Vec<Cow<'a, str>>,
 }
 
 impl<'a> Touched<'a> {
-    /// Reads `event`; none where it is not a JSON object.
+    /// Reads `event`, with the channels in its bridges; none where it is not a JSON object.
     pub fn read(event: &'a [u8]) -> Option<Touched<'a>> {
+        let mut touched = Touched::named(event)?;
+        let inside = std::mem::take(&mut touched.channels_of_bridges);
+        let inside = inside.into_iter().filter(|id| !id.is_empty());
+        touched
+            .entities
+            .extend(inside.map(|id| (Entity::Channel, id)));
+        Some(touched)
+    }
+
+    /// Reads `event`, without the channels in its bridges, about which it is not.
+    pub fn named(event: &'a [u8]) -> Option<Touched<'a>> {
         let mut touched: Touched<'a> = serde_json::from_slice(event).ok()?;
         // Only a user event signals the channels of its endpoint; a change of an endpoint's state
         // is no business of theirs.
@@ -140,25 +156,31 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
                 touched.kind = map.next_value::<Text<'_>>()?.0.unwrap_or_default();
             } else if CHANNELS.contains(&name) {
                 let channel = map.next_value::<Object<'_>>()?;
+                if name == "channel" {
+                    touched.channel.clone_from(&channel.id);
+                }
                 touched.add(Entity::Channel, channel.id);
             } else if BRIDGES.contains(&name) {
                 let bridge = map.next_value::<Object<'_>>()?;
                 touched.add(Entity::Bridge, bridge.id);
-                for id in bridge.channels {
-                    touched.add(Entity::Channel, Some(id));
-                }
+                touched.channels_of_bridges.extend(bridge.channels);
             } else if PARTIES.contains(&name) {
                 if let Some(party) = map.next_value::<Party<'_>>()?.0 {
                     touched.entities.extend(party.entities);
+                    touched
+                        .channels_of_bridges
+                        .extend(party.channels_of_bridges);
                 }
             } else {
                 match name {
                     "playback" => {
                         let playback = map.next_value::<Object<'_>>()?;
+                        touched.target = playback.target_uri;
                         touched.add(Entity::Playback, playback.id);
                     }
                     "recording" => {
                         let recording = map.next_value::<Object<'_>>()?;
+                        touched.target = recording.target_uri;
                         touched.add(Entity::LiveRecording, recording.name);
                     }
                     "device_state" => {
@@ -198,6 +220,7 @@ struct Object<'a> {
     name: Option<Cow<'a, str>>,
     technology: Option<Cow<'a, str>>,
     resource: Option<Cow<'a, str>>,
+    target_uri: Option<Cow<'a, str>>,
     channels: Vec<Cow<'a, str>>,
 }
 
@@ -328,6 +351,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
                         "name" => object.name = map.next_value::<Text<'de>>()?.0,
                         "technology" => object.technology = map.next_value::<Text<'de>>()?.0,
                         "resource" => object.resource = map.next_value::<Text<'de>>()?.0,
+                        "target_uri" => object.target_uri = map.next_value::<Text<'de>>()?.0,
                         "channels" | "channel_ids" => {
                             object.channels = map.next_value::<Texts<'de>>()?.0;
                         }
@@ -367,10 +391,16 @@ mod tests {
         let expected = [
             one(Bridge, "b"),
             one(Channel, "c"),
-            one(Channel, "d"),
             one(Channel, "c"),
+            one(Channel, "d"),
         ];
         assert_eq!(entities(event), expected);
+        let named = Touched::named(event.as_bytes()).unwrap();
+        assert_eq!(named.entities.len(), 2);
+        assert_eq!(named.channel.as_deref(), Some("c"));
+        let event = br#"{"playback":{"target_uri":"channel:c","id":"p"}}"#;
+        let played = Touched::named(event).unwrap();
+        assert_eq!(played.target.as_deref(), Some("channel:c"));
         assert_eq!(
             entities(r#"{"type":"Dial","caller":{"id":"a"},"peer":{"id":"b"}}"#),
             [one(Channel, "a"), one(Channel, "b")]

@@ -1,4 +1,4 @@
-//! The wire protocol of ari-proxy v5 as pure functions: bytes and values in, bytes and values out,
+//! The wire protocols of ari-proxy v5 and go-ari-proxy as pure functions: bytes and values in, bytes and values out,
 //! no socket, no thread, no clock but in [`id`].
 //!
 //! | file | noun |
@@ -13,6 +13,8 @@
 //! | [`path`] | REST paths from templates; ids never leave their segment |
 //! | [`response`] | what is published to the reply subject |
 //! | [`event`] | entities of an event, and the `dialog` member added to it |
+//! | [`topic`] | the topics of dialogs, as go-ari-proxy has them, and what is published there |
+//! | [`command`] | what comes on them: REST calls, and what they bring into a dialog |
 //! | [`announcement`] | what `announce` says |
 //! | [`status`] | what `status` says |
 //! | [`timestamp`] | moments as text |
@@ -23,6 +25,7 @@
 
 pub mod announcement;
 pub mod call;
+pub mod command;
 pub mod event;
 mod fields;
 pub mod id;
@@ -35,3 +38,4 @@ pub mod response;
 pub mod status;
 pub mod subject;
 pub mod timestamp;
+pub mod topic;

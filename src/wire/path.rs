@@ -65,14 +65,19 @@ pub fn encoded(text: &str) -> String {
 /// Adds `byte`, encoded unless it is plain in a path segment. What the Go program leaves plain is
 /// left plain, but for `+`, which Asterisk reads as a space.
 fn push_encoded(to: &mut String, byte: u8) {
-    const HEX: &[u8; 16] = b"0123456789ABCDEF";
     if byte.is_ascii_alphanumeric() || b"-_.~:@$&=,;".contains(&byte) {
         to.push(char::from(byte));
     } else {
-        to.push('%');
-        to.push(char::from(HEX[usize::from(byte >> 4)]));
-        to.push(char::from(HEX[usize::from(byte & 15)]));
+        push_octet(to, byte);
     }
+}
+
+/// Adds `byte`, percent-encoded.
+pub(super) fn push_octet(to: &mut String, byte: u8) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    to.push('%');
+    to.push(char::from(HEX[usize::from(byte >> 4)]));
+    to.push(char::from(HEX[usize::from(byte & 15)]));
 }
 
 /// Adds `name=value` to a query that is being built.

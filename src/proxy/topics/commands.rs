@@ -1,0 +1,185 @@
+//! Commands of applications, and the objects that they bring into their dialogs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde_json::value::RawValue;
+
+use super::call::{Call, Done, UNAVAILABLE};
+use super::dialog::Pending;
+use super::host::Host;
+use super::objects::Object;
+use crate::bus::link::LARGEST_REQUEST;
+use crate::proxy::queue::{Job, Work};
+use crate::wire::command::{self, BadCommand, Command};
+use crate::wire::kind::Entity;
+use crate::wire::topic;
+
+/// The statuses of commands that are not carried out, as HTTP has them.
+const BAD: u16 = 400;
+const TOO_LARGE: u16 = 413;
+/// From this status on, nothing was done.
+const FAILED: u16 = 400;
+/// Below that, from this one on, it may have been.
+const UNKNOWN: u16 = 500;
+
+/// A command that a worker has.
+#[derive(Debug)]
+pub(super) struct UnderWay {
+    unique_id: Box<RawValue>,
+    /// What belongs to the dialog because of it.
+    claimed: Vec<Object>,
+    /// What its answer describes.
+    describes: Option<Entity>,
+    /// Whether events may wait for it.
+    creates: bool,
+}
+
+impl Host {
+    /// A message came on the command topic of `dialog`.
+    pub(super) fn command(&mut self, id: &str, body: &[u8], redelivered: bool) {
+        let now = Instant::now();
+        let Some((id, _)) = self.dialogs.get_key_value(id) else {
+            return;
+        };
+        let id = Arc::clone(id);
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        if !dialog.is_shown() {
+            dialog.greet(now, now + self.settings.max_wait);
+            self.advance(&id);
+        }
+        if topic::is_greeting(body) {
+            return;
+        }
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        if dialog.remember(body, &self.hasher) && redelivered {
+            self.counters.requests_redelivered.add();
+            return;
+        }
+        self.counters.commands.add();
+        let pending = if body.len() > LARGEST_REQUEST {
+            let why = format!("the command is larger than {LARGEST_REQUEST} bytes");
+            let unique_id = command::nameless();
+            Pending::Bad(TOO_LARGE, BadCommand { unique_id, why })
+        } else {
+            match Command::read(body) {
+                Ok(command) => Pending::Call(Box::new(command)),
+                Err(bad) => Pending::Bad(BAD, bad),
+            }
+        };
+        match dialog.push(pending) {
+            Ok(()) => self.carry_out_next(&id),
+            Err(refused) => {
+                self.counters.commands_refused.add();
+                let unique_id = match refused {
+                    Pending::Call(command) => command.unique_id,
+                    Pending::Bad(_, bad) => bad.unique_id,
+                };
+                let why = topic::problem("too many commands of this dialog wait for their turn");
+                self.respond(&id, &unique_id, UNAVAILABLE, &why);
+            }
+        }
+    }
+
+    /// Has the next command carried out, if none is under way.
+    fn carry_out_next(&mut self, id: &Arc<str>) {
+        while let Some(dialog) = self.dialogs.get_mut(id)
+            && !dialog.busy
+            && let Some(next) = dialog.commands.pop_front()
+        {
+            match next {
+                Pending::Call(command) => {
+                    dialog.busy = true;
+                    let ended = dialog.ended.is_some();
+                    self.carry_out(id, *command, ended);
+                }
+                Pending::Bad(status, bad) => {
+                    self.counters.commands_refused.add();
+                    log::debug!("dialog {id}: a command is refused: {}", bad.why);
+                    self.respond(id, &bad.unique_id, status, &topic::problem(&bad.why));
+                }
+            }
+        }
+    }
+
+    fn carry_out(&mut self, id: &Arc<str>, command: Command, ended: bool) {
+        let number = self.next_number();
+        // Before the call, so that no event of it is missed. After the end nobody waits for any.
+        let claims = command.claims.into_iter().filter(|_| !ended);
+        let claimed = claims
+            .filter(|object| self.objects.join(id, object.clone()))
+            .collect();
+        let creates = command.creates.filter(|_| !ended);
+        if let Some(entity) = creates {
+            self.parked.begin(number, entity);
+        }
+        let under_way = UnderWay {
+            unique_id: command.unique_id,
+            claimed,
+            describes: command.describes.filter(|_| !ended),
+            creates: creates.is_some(),
+        };
+        self.under_way.insert(number, under_way);
+        let call = Call::new(id, number, command.call, &self.intake);
+        let refused = self.queue.push(Job::new(Work::Call(call)));
+        if let Err(Job {
+            work: Work::Call(call),
+            ..
+        }) = refused
+        {
+            call.refuse("the proxy is overloaded, or stopping");
+        }
+    }
+
+    /// A command is done, or could not be.
+    pub(super) fn done(&mut self, done: Done) {
+        let Some(under_way) = self.under_way.remove(&done.number) else {
+            return;
+        };
+        let id = &done.dialog;
+        let lives = self
+            .dialogs
+            .get(id)
+            .is_some_and(|dialog| dialog.ended.is_none());
+        match under_way.describes {
+            Some(entity) if lives && done.status < 300 => {
+                if let Some(object) = command::described(entity, &done.body) {
+                    self.objects.join(id, (entity, object.clone()));
+                    self.objects.see(entity, &object, Instant::now());
+                }
+            }
+            _ => {}
+        }
+        // What Asterisk has refused has made nothing; what failed on the way may have.
+        if (FAILED..UNKNOWN).contains(&done.status) {
+            for object in &under_way.claimed {
+                self.objects.leave(id, object);
+            }
+        }
+        if let Some(dialog) = self.dialogs.get_mut(id) {
+            dialog.busy = false;
+            dialog.rest(Instant::now());
+            let body = String::from_utf8_lossy(&done.body);
+            self.respond(id, &under_way.unique_id, done.status, &body);
+        }
+        if under_way.creates {
+            for (waiting, over) in self.parked.end(done.number) {
+                match over || self.is_known(waiting.frame()) {
+                    true => self.arrived(&waiting.into_frame(), false),
+                    false => self.parked.keep(waiting),
+                }
+            }
+        }
+        self.carry_out_next(id);
+        self.advance(id);
+    }
+
+    fn respond(&self, id: &str, unique_id: &RawValue, status: u16, body: &str) {
+        let subject: Arc<str> = topic::responses(id).into();
+        self.say(&subject, topic::response(unique_id, status, body), true);
+    }
+}

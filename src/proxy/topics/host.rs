@@ -1,0 +1,502 @@
+//! The host: the one owner of all dialogs. It hears what happens, and keeps the clock for what must
+//! happen in time.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::RandomState;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::dialog::{Dialog, Stage};
+use super::objects::Objects;
+use super::parked::Parked;
+use super::{Event, Intake, Passed, Settings};
+use crate::backoff::Backoff;
+use crate::bus::{BusError, Heard, Link, Topic, Topics};
+use crate::logging::Occasionally;
+use crate::proxy::buffer::{Buffer, Direct};
+use crate::proxy::counters::Counters;
+use crate::proxy::queue::{Job, Queue, Work};
+use crate::proxy::sent::Message;
+use crate::proxy::standing::Standing;
+use crate::proxy::topics::call::Look;
+use crate::wire::topic;
+
+/// How often the topics are looked after.
+const ATTEND: Duration = Duration::from_secs(1);
+/// How many happenings there are between two such looks.
+const ROUND: usize = 256;
+/// How often it is looked whether Asterisk still has what belongs to dialogs: events may be lost with
+/// their websocket.
+const LOOK: Duration = Duration::from_secs(60);
+/// How soon that is looked at again when something is missing: its last event may be on its way.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long an application that was told of a call on a lost link has to show itself on the next.
+const DOUBT: Duration = Duration::from_secs(1);
+/// How long to wait for room on the link.
+const ROOM: Duration = Duration::from_millis(20);
+/// How long an event is kept for its application, where the bus keeps it.
+const KEPT: Duration = Duration::from_secs(600);
+/// How long the topics of dialogs may take to be removed when the proxy ends.
+const ENDING: Duration = Duration::from_millis(300);
+
+/// The host of the dialogs of one application.
+pub struct Host {
+    pub(super) settings: Settings,
+    pub(super) standing: Arc<Standing>,
+    pub(super) buffer: Arc<Buffer>,
+    pub(super) queue: Arc<Queue>,
+    pub(super) counters: Arc<Counters>,
+    pub(super) intake: Intake,
+    events: Receiver<Event>,
+    pub(super) dialogs: HashMap<Arc<str>, Dialog>,
+    pub(super) objects: Objects,
+    pub(super) parked: Parked,
+    /// Commands under way, by number.
+    pub(super) under_way: HashMap<u64, super::commands::UnderWay>,
+    /// What tells commands that come again.
+    pub(super) hasher: RandomState,
+    /// When to look at which dialog.
+    alarms: BTreeSet<(Instant, Arc<str>)>,
+    /// What offers are about.
+    offers: HashMap<u64, Arc<str>>,
+    /// The number of the last offer or command.
+    number: u64,
+    link: Option<Arc<dyn Link>>,
+    /// The number of the link.
+    links: u64,
+    topics: Option<Box<dyn Topics>>,
+    /// When to ask a link for topics that it did not give.
+    ask: Option<Instant>,
+    backoff: Backoff,
+    attended: Instant,
+    looked: Instant,
+    look_again: bool,
+    finishing: Option<Instant>,
+    pub(super) unclaimed: Occasionally,
+    pub(super) full: Occasionally,
+}
+
+/// What a host needs of its proxy.
+pub struct Parts {
+    /// Where it stands.
+    pub standing: Arc<Standing>,
+    /// Where messages go.
+    pub buffer: Arc<Buffer>,
+    /// Where commands go.
+    pub queue: Arc<Queue>,
+    /// What is counted.
+    pub counters: Arc<Counters>,
+}
+
+impl Host {
+    /// Without a dialog; what happens is told to `intake` and comes as `events`.
+    pub fn new(settings: Settings, parts: Parts, intake: Intake, events: Receiver<Event>) -> Host {
+        let now = Instant::now();
+        Host {
+            settings,
+            standing: parts.standing,
+            buffer: parts.buffer,
+            queue: parts.queue,
+            counters: parts.counters,
+            intake,
+            events,
+            dialogs: HashMap::new(),
+            objects: Objects::default(),
+            parked: Parked::default(),
+            under_way: HashMap::new(),
+            hasher: RandomState::new(),
+            alarms: BTreeSet::new(),
+            offers: HashMap::new(),
+            number: 0,
+            link: None,
+            links: 0,
+            topics: None,
+            ask: None,
+            backoff: Backoff::new(),
+            attended: now,
+            looked: now,
+            look_again: false,
+            finishing: None,
+            unclaimed: Occasionally::new(),
+            full: Occasionally::new(),
+        }
+    }
+
+    /// Runs until told to finish.
+    pub fn run(mut self) {
+        loop {
+            let mut next = self.events.recv_timeout(self.patience());
+            for _ in 0..ROUND {
+                match next {
+                    Ok(event) => self.take(event),
+                    Err(RecvTimeoutError::Timeout) => break,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                }
+                next = match self.events.try_recv() {
+                    Ok(event) => Ok(event),
+                    Err(_) => break,
+                };
+            }
+            self.look_at_the_clock();
+            if self.finishing.is_some_and(|until| Instant::now() >= until) {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) {
+        self.intake.taken(&event);
+        match event {
+            Event::Arrived(frame) => self.arrived(&frame, true),
+            Event::Connected { restarted: true } => self.all_is_gone(),
+            Event::Connected { restarted: false } => self.look(),
+            Event::Link(link) => self.set_link(link),
+            Event::Heard(link, heard) => self.heard(link, heard),
+            Event::Done(done) => self.done(done),
+            Event::Living(living) => {
+                let any = self.missing(&living);
+                self.look_again = any;
+            }
+            Event::Passed(dialog) => self.passed(&dialog),
+            Event::Finish => self.finish(),
+        }
+    }
+
+    /// How long nothing has to be done.
+    fn patience(&self) -> Duration {
+        let first = self.alarms.first().map(|(when, _)| *when);
+        let finishing = self.finishing.map(|until| until.min(Instant::now() + ROOM));
+        let next = [first, self.ask, finishing].into_iter().flatten().min();
+        let idle = match self.dialogs.is_empty() {
+            true => LOOK,
+            false => ATTEND,
+        };
+        next.map_or(idle, |next| {
+            next.saturating_duration_since(Instant::now()).min(idle)
+        })
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        if self.ask.is_some_and(|ask| now >= ask) {
+            self.ask_for_topics();
+        }
+        while let Some((when, _)) = self.alarms.first()
+            && *when <= now
+            && let Some((_, dialog)) = self.alarms.pop_first()
+        {
+            self.advance(&dialog);
+        }
+        let pause = if self.look_again { LOOK_AGAIN } else { LOOK };
+        if !self.objects.is_empty() && self.looked.elapsed() >= pause {
+            self.look();
+        }
+        if let Some(topics) = &mut self.topics {
+            topics.attend();
+        }
+        self.attended = now;
+    }
+
+    /// Has a worker look what there is on Asterisk.
+    fn look(&mut self) {
+        self.looked = Instant::now();
+        if self.objects.is_empty() || !self.standing.is_up() {
+            return;
+        }
+        // Where the workers have no time for it, there is another time.
+        let _ = self
+            .queue
+            .push(Job::new(Work::Look(Look::new(&self.intake))));
+    }
+
+    fn set_link(&mut self, link: Option<Arc<dyn Link>>) {
+        self.topics = None;
+        self.offers.clear();
+        self.links += 1;
+        self.backoff.reset();
+        self.ask = None;
+        let again = Instant::now() + DOUBT;
+        for (id, dialog) in &mut self.dialogs {
+            dialog.lose_link(again);
+            if link.is_some() {
+                // Without a link, nobody could come.
+                dialog.deadline = dialog.deadline.max(again + self.settings.max_wait);
+            }
+            self.alarms.insert((Instant::now(), Arc::clone(id)));
+        }
+        self.link = link;
+        self.ask_for_topics();
+    }
+
+    /// Opens the topics of all dialogs on the link.
+    fn ask_for_topics(&mut self) {
+        self.ask = None;
+        let Some(link) = self.link.clone() else {
+            return;
+        };
+        let (intake, number) = (self.intake.clone(), self.links);
+        let hear = Box::new(move |heard| intake.heard(number, heard));
+        let group = self.settings.group.as_deref();
+        match link.topics(&self.settings.application, group, hear) {
+            Ok(mut topics) => {
+                for id in self.dialogs.keys() {
+                    // The next link tells when this is lost.
+                    let _ = topics.open(id);
+                    self.alarms.insert((Instant::now(), Arc::clone(id)));
+                }
+                topics.attend();
+                self.topics = Some(topics);
+            }
+            Err(BusError::Lost) => {}
+            Err(error) => {
+                log::error!(
+                    "bus: calls cannot be told to {}: {error}",
+                    self.settings.application
+                );
+                self.ask = Some(Instant::now() + self.backoff.wait());
+            }
+        }
+    }
+
+    fn heard(&mut self, link: u64, heard: Heard) {
+        if link != self.links {
+            // What a lost link has heard is worth hearing, but for its offers.
+            if !matches!(heard, Heard::Command { .. }) {
+                return;
+            }
+        }
+        match heard {
+            Heard::Command {
+                dialog,
+                body,
+                redelivered,
+            } => self.command(&dialog, &body, redelivered),
+            Heard::Taken(number) => self.offered(number, true),
+            Heard::Nobody(number) => self.offered(number, false),
+            Heard::Refused { dialog, why } => {
+                log::warn!("the bus does not let the dialog {dialog} be: {why}; it ends");
+                self.drop_dialog(&dialog);
+            }
+        }
+    }
+
+    /// An offer was taken or not.
+    fn offered(&mut self, number: u64, taken: bool) {
+        let Some(id) = self.offers.remove(&number) else {
+            return;
+        };
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        dialog.stage = match (dialog.stage, taken) {
+            (Stage::Offered(of), true) if of == number => Stage::Awaited,
+            (Stage::Offered(of), false) if of == number => Stage::New(dialog.next_try(now)),
+            (Stage::Greeting(of), true) if of == number => {
+                dialog.held.pop_front();
+                Stage::Talking
+            }
+            (Stage::Greeting(of), false) if of == number => Stage::Greeted(dialog.next_try(now)),
+            (stage, _) => stage,
+        };
+        if dialog.stage == Stage::Talking {
+            self.counters.topic_events.add();
+            let held = std::mem::take(&mut dialog.held);
+            let subject: Arc<str> = topic::events(&id).into();
+            for event in held {
+                self.say(&subject, event, false);
+            }
+        }
+        self.advance(&id);
+    }
+
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.number += 1;
+        self.number
+    }
+
+    /// Does for a dialog what it is time for.
+    pub(super) fn advance(&mut self, id: &Arc<str>) {
+        let now = Instant::now();
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        if dialog.ended.is_some() && matches!(dialog.stage, Stage::New(_)) {
+            // Nobody has to hear of a call that is over.
+            log::info!(
+                "the call of channel {} ended before an application came",
+                dialog.channel
+            );
+            return self.give_up(id);
+        }
+        if dialog.waits() && self.topics.is_some() && now >= dialog.deadline {
+            let (channel, application) = (&dialog.channel, &self.settings.application);
+            if self.unclaimed.now() {
+                log::warn!(
+                    "no application {application} came within topics.max_wait for the call of channel \
+                     {channel}, which stays as it is ({} such calls so far)",
+                    self.counters.dialogs_unclaimed.get() + 1
+                );
+            }
+            return self.give_up(id);
+        }
+        let next = match dialog.stage {
+            Stage::New(when) | Stage::Greeted(when) if when > now => when.min(dialog.deadline),
+            Stage::New(_) | Stage::Greeted(_) => match self.offer(id) {
+                Some(next) => next,
+                None => return,
+            },
+            Stage::Offered(_) | Stage::Awaited | Stage::Greeting(_) => dialog.deadline,
+            Stage::Talking => match dialog.over() {
+                None => return,
+                Some(over) if over > now => over,
+                Some(_) => {
+                    dialog.stage = Stage::Leaving;
+                    self.buffer.passed(Passed {
+                        dialog: Arc::clone(id),
+                        intake: self.intake.clone(),
+                    });
+                    return;
+                }
+            },
+            Stage::Leaving => return,
+        };
+        self.alarms.insert((next, Arc::clone(id)));
+    }
+
+    /// Offers a call, or its first event; when to look again, if there is a link.
+    fn offer(&mut self, id: &Arc<str>) -> Option<Instant> {
+        let number = self.next_number();
+        let (dialog, topics) = (self.dialogs.get_mut(id)?, self.topics.as_mut()?);
+        let (offered, stage) = match (&dialog.stage, dialog.held.front()) {
+            (Stage::Greeted(_), Some(first)) => {
+                let offered = topics.offer(&topic::events(id), first, KEPT, number);
+                (offered, Stage::Greeting(number))
+            }
+            (Stage::Greeted(_), None) => {
+                dialog.stage = Stage::Talking;
+                return Some(Instant::now());
+            }
+            _ => {
+                let (application, lasts) = (&self.settings.application, self.settings.max_wait);
+                let origin = self.standing.origin();
+                let server = self.settings.server.as_deref();
+                let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
+                let server = server.or(asterisk).unwrap_or_default();
+                let start = topic::app_start(application, id, server);
+                let offered = topics.offer(application, &start, lasts, number);
+                (offered, Stage::Offered(number))
+            }
+        };
+        match offered {
+            Ok(()) => {
+                dialog.stage = stage;
+                self.offers.insert(number, Arc::clone(id));
+                Some(dialog.deadline)
+            }
+            Err(BusError::Busy) => Some(Instant::now() + ROOM),
+            // The next link tells.
+            Err(BusError::Lost) => None,
+            Err(error) => {
+                if self.full.now() {
+                    log::warn!("the bus refuses a message of the dialog {id}: {error}");
+                }
+                Some(dialog.deadline)
+            }
+        }
+    }
+
+    /// A new dialog, for the call on `channel`; none where there are too many.
+    pub(super) fn begin(&mut self, channel: &str) -> Option<Arc<str>> {
+        if self.dialogs.len() >= self.settings.most {
+            self.counters.dialogs_refused.add();
+            if self.full.now() {
+                log::warn!(
+                    "more calls at once than topics.max allows: no application is told of channel \
+                     {channel} ({} such calls so far)",
+                    self.counters.dialogs_refused.get()
+                );
+            }
+            return None;
+        }
+        let random = [crate::wire::id::random_64(), crate::wire::id::random_64()];
+        let id: Arc<str> = topic::new_dialog(random).into();
+        log::debug!("dialog {id}: begins with channel {channel}");
+        self.counters.dialogs.add();
+        if let Some(topics) = &mut self.topics {
+            // Where the link is lost, the next opens it.
+            let _ = topics.open(&id);
+        }
+        let deadline = Instant::now() + self.settings.max_wait;
+        self.dialogs
+            .insert(Arc::clone(&id), Dialog::new(channel, deadline));
+        self.alarms.insert((Instant::now(), Arc::clone(&id)));
+        Some(id)
+    }
+
+    /// The last event of a dialog came.
+    pub(super) fn end(&mut self, id: &Arc<str>) {
+        self.objects.forget(id);
+        if let Some(dialog) = self.dialogs.get_mut(id)
+            && dialog.ended.is_none()
+        {
+            log::debug!("dialog {id}: ends");
+            dialog.ended = Some(Instant::now());
+            self.advance(id);
+        }
+    }
+
+    /// A dialog ends without an application.
+    fn give_up(&mut self, id: &Arc<str>) {
+        self.counters.dialogs_unclaimed.add();
+        self.drop_dialog(id);
+    }
+
+    /// A dialog is no more.
+    fn drop_dialog(&mut self, id: &str) {
+        let id: Arc<str> = id.into();
+        self.objects.forget(&id);
+        if self.dialogs.remove(&id).is_some()
+            && let Some(topics) = &mut self.topics
+        {
+            topics.close(&id);
+        }
+    }
+
+    /// All that a dialog is to get is handed to the bus.
+    fn passed(&mut self, id: &Arc<str>) {
+        let leaving = |dialog: &Dialog| dialog.stage == Stage::Leaving;
+        // On another link it is handed over once more.
+        if self.dialogs.get(id).is_some_and(leaving) {
+            self.drop_dialog(id);
+        }
+    }
+
+    /// Puts a message for an application into the buffer: `once` if it must not come twice.
+    pub(super) fn say(&self, subject: &Arc<str>, body: Vec<u8>, once: bool) {
+        let message = Message {
+            topic: Topic::Direct,
+            subject: Arc::clone(subject),
+            mark: None,
+            body: body.into(),
+            since: Instant::now(),
+        };
+        self.buffer.direct(Direct { message, once });
+    }
+
+    fn finish(&mut self) {
+        self.finishing = Some(Instant::now() + ENDING);
+        let ids: Vec<_> = self.dialogs.keys().cloned().collect();
+        if !ids.is_empty() {
+            log::warn!(
+                "{} dialogs end with the proxy; their calls stay as they are",
+                ids.len()
+            );
+        }
+        for id in ids {
+            self.drop_dialog(&id);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! The topics of dialogs, as go-ari-proxy has them (wire-protocol.md, part B): their names, and what is
+//! published on them. What comes on them is in [`command`](super::command).
+
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// What an application sends on the command topic to be there: it is no command.
+const DUMMY: &[u8] = b"DUMMY";
+
+/// Where the events of `dialog` go.
+pub fn events(dialog: &str) -> String {
+    format!("events_{dialog}")
+}
+
+/// Where its commands come from.
+pub fn commands(dialog: &str) -> String {
+    format!("commands_{dialog}")
+}
+
+/// Where the responses to them go.
+pub fn responses(dialog: &str) -> String {
+    format!("responses_{dialog}")
+}
+
+/// A name for a dialog, made of `random`: a UUID.
+pub fn new_dialog(random: [u64; 2]) -> String {
+    let [high, low] = random;
+    // Version 4, variant 1, as RFC 9562 has them.
+    let (high, low) = (high & !0xf000 | 0x4000, low & !(0b11 << 62) | (0b10 << 62));
+    format!(
+        "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xffff,
+        low >> 48,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+/// Whether `message` only says that an application is there.
+pub fn is_greeting(message: &[u8]) -> bool {
+    message.trim_ascii() == DUMMY || message.trim_ascii() == b"\"DUMMY\""
+}
+
+/// What tells an application of a call.
+pub fn app_start(application: &str, dialog: &str, server: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct AppStart<'a> {
+        application: &'a str,
+        dialog_id: &'a str,
+        server_id: &'a str,
+    }
+    json(&AppStart {
+        application,
+        dialog_id: dialog,
+        server_id: server,
+    })
+}
+
+/// An event as an application gets it: as text in an envelope.
+pub fn envelope(server: &str, timestamp: &str, kind: &str, event: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Envelope<'a> {
+        server_id: &'a str,
+        timestamp: &'a str,
+        r#type: &'a str,
+        ari_body: &'a str,
+    }
+    json(&Envelope {
+        server_id: server,
+        timestamp,
+        r#type: kind,
+        ari_body: event,
+    })
+}
+
+/// The response to the command that its application knows by `unique_id`, which is echoed.
+pub fn response(unique_id: &RawValue, status: u16, body: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Response<'a> {
+        unique_id: &'a RawValue,
+        status_code: u16,
+        response_body: &'a str,
+    }
+    json(&Response {
+        unique_id,
+        status_code: status,
+        response_body: body,
+    })
+}
+
+/// The body of a response that does not come from Asterisk, with its words for what is wrong.
+pub fn problem(message: &str) -> String {
+    Value::from_iter([("message", message)]).to_string()
+}
+
+fn json(message: &impl Serialize) -> Vec<u8> {
+    // Text and numbers can always be written.
+    serde_json::to_vec(message).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: Vec<u8>) -> String {
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn names() {
+        assert_eq!(events("d"), "events_d");
+        assert_eq!(commands("d"), "commands_d");
+        assert_eq!(responses("d"), "responses_d");
+        assert_eq!(
+            new_dialog([0x0123_4567_89ab_cdef, 0xffff_ffff_ffff_ffff]),
+            "01234567-89ab-4def-bfff-ffffffffffff"
+        );
+        assert_eq!(new_dialog([0, 0]), "00000000-0000-4000-8000-000000000000");
+    }
+
+    #[test]
+    fn messages_as_the_older_program_writes_them() {
+        assert_eq!(
+            text(app_start("a", "d", "s")),
+            r#"{"application":"a","dialog_id":"d","server_id":"s"}"#
+        );
+        assert_eq!(
+            text(envelope(
+                "s",
+                "t",
+                "Dial",
+                "{\"type\":\"Dial\",\"ü\":\"\\u0000\"}"
+            )),
+            r#"{"server_id":"s","timestamp":"t","type":"Dial","ari_body":"{\"type\":\"Dial\",\"ü\":\"\\u0000\"}"}"#
+        );
+        let id = RawValue::from_string("\"1\"".into()).unwrap();
+        assert_eq!(
+            text(response(&id, 404, &problem("no \"such\" thing"))),
+            r#"{"unique_id":"1","status_code":404,"response_body":"{\"message\":\"no \\\"such\\\" thing\"}"}"#
+        );
+    }
+
+    #[test]
+    fn greetings() {
+        for greeting in ["DUMMY", "DUMMY\n", " \"DUMMY\" "] {
+            assert!(is_greeting(greeting.as_bytes()), "{greeting}");
+        }
+        for other in ["", "dummy", "DUMMY DUMMY", "{}"] {
+            assert!(!is_greeting(other.as_bytes()), "{other}");
+        }
+    }
+}
