@@ -15,6 +15,7 @@
 //! | [`ari`] | Asterisk: REST calls, websocket | all above |
 //! | [`bus`] | the bus: one trait, one file per bus, one supervisor | all above but `ari` |
 //! | [`proxy`] | the threads of a proxy and what they share | all above |
+//! | [`fleet`] | the proxies of a process, one for each application | `config`, `proxy` |
 //! | [`exit`] | exit statuses | `proxy` |
 //!
 //! Arrows go one way: no room knows one that is below it in this table.
@@ -29,6 +30,7 @@
 //! | thread | does | waits for |
 //! |---|---|---|
 //! | `main` | conducts: hears what happened, gives orders | an event |
+//! | `conductor` | the same for each application after the first, which has all but the last two threads of its own | an event |
 //! | `ingest` | reads the websocket into the buffer, connects again | Asterisk |
 //! | `publisher` | publishes events and statuses; the only one that does | the buffer, the bus |
 //! | `sub-get`, `-data`, `-command`, `-create`, `-ping` | take requests in, a class each | the bus |
@@ -101,6 +103,7 @@ pub mod backoff;
 pub mod bus;
 pub mod config;
 pub mod exit;
+pub mod fleet;
 pub mod logging;
 pub mod proxy;
 pub mod trust;

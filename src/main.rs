@@ -1,11 +1,11 @@
-//! The ari-proxy daemon: reads the configuration, starts the proxy, waits for signals.
+//! The ari-proxy daemon: reads the configuration, starts the proxies, waits for signals.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
 use ari_proxy::config::{Config, Invocation};
-use ari_proxy::proxy::Proxy;
+use ari_proxy::fleet::{Fleet, Stoppers};
 use ari_proxy::{exit, logging};
 use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::iterator::Signals;
@@ -49,15 +49,15 @@ fn run(config: &Config) -> u8 {
         log::warn!("a limit of the log's size would end the process: {error}");
     }
     let started = Signals::new([SIGTERM, SIGINT]).and_then(|signals| {
-        let proxy = Proxy::start(config)?;
-        let stopper = proxy.stopper();
+        let fleet = Fleet::start(config)?;
+        let stopper = fleet.stopper();
         thread::Builder::new()
             .name("signals".into())
             .spawn(move || obey(signals, &stopper))?;
-        Ok(proxy)
+        Ok(fleet)
     });
     match started {
-        Ok(proxy) => exit::status(proxy.run()),
+        Ok(fleet) => exit::status(fleet.run()),
         Err(error) => {
             log::error!("cannot start: {error}; is the number of threads or files limited?");
             exit::SYSTEM
@@ -65,8 +65,8 @@ fn run(config: &Config) -> u8 {
     }
 }
 
-/// Stops the proxy at the first signal; at the second, exits at once.
-fn obey(mut signals: Signals, stopper: &ari_proxy::proxy::Stopper) {
+/// Stops the proxies at the first signal; at the second, exits at once.
+fn obey(mut signals: Signals, stopper: &Stoppers) {
     let mut signals = signals.forever();
     if signals.next().is_some() {
         stopper.stop();

@@ -13,6 +13,7 @@ use tungstenite::{Bytes, Error, Message, WebSocket};
 pub use super::socket::Cutter;
 use super::socket::Socket;
 use super::{AriError, Credentials};
+use crate::config::Ari;
 use crate::wire::path::push_query;
 
 /// A frame as received. Clones share its bytes.
@@ -43,32 +44,10 @@ pub struct Websocket {
 }
 
 impl Websocket {
-    /// Connects to `url` for `application`. The credentials go into a header, not into the URL.
-    pub fn connect(
-        url: &str,
-        application: &str,
-        credentials: &Credentials,
-    ) -> Result<Websocket, AriError> {
-        let bad = |error: &dyn std::fmt::Display| {
-            AriError::Url(format!("ari.websocket_url cannot be used: {error}"))
-        };
-        let mut query = String::new();
-        push_query(&mut query, "app", application);
-        let url: Uri = format!("{url}?{query}")
-            .parse()
-            .map_err(|error: tungstenite::http::uri::InvalidUri| bad(&error))?;
-        let host = url.authority().map_or("", |authority| authority.as_str());
-        let request = Request::builder()
-            .header("Host", host)
-            .header("Connection", "Upgrade")
-            .header("Upgrade", "websocket")
-            .header("Sec-WebSocket-Version", "13")
-            .header("Sec-WebSocket-Key", generate_key())
-            .header("Authorization", credentials.header())
-            .uri(url.clone())
-            .body(())
-            .map_err(|error| bad(&error))?;
-        let stream = Socket::connect(&url, CONNECT)?;
+    /// Connects for the application of `ari`.
+    pub fn connect(ari: &Ari) -> Result<Websocket, AriError> {
+        let request = request(ari)?;
+        let stream = Socket::connect(request.uri(), CONNECT)?;
         let config = WebSocketConfig::default()
             .read_buffer_size(READ)
             .max_message_size(Some(LARGEST))
@@ -154,6 +133,37 @@ impl Websocket {
     }
 }
 
+/// What asks for the websocket. The credentials go into a header, and where go-ari-proxy is stood in
+/// for into the URL too: it must not be printed.
+fn request(ari: &Ari) -> Result<Request<()>, AriError> {
+    // What these errors print is not the URL.
+    let bad = |error: &dyn std::fmt::Display| {
+        AriError::Url(format!("ari.websocket_url cannot be used: {error}"))
+    };
+    let mut query = String::new();
+    push_query(&mut query, "app", &ari.application);
+    if ari.api_key {
+        let pair = format!("{}:{}", ari.username, ari.password.expose());
+        push_query(&mut query, "api_key", &pair);
+    }
+    let url: Uri = format!("{}?{query}", ari.websocket_url)
+        .parse()
+        .map_err(|error: tungstenite::http::uri::InvalidUri| bad(&error))?;
+    let host = url.authority().map_or("", |authority| authority.as_str());
+    let credentials = Credentials::basic(&ari.username, ari.password.expose());
+    let mut request = Request::builder()
+        .header("Host", host)
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", generate_key())
+        .header("Authorization", credentials.header());
+    if let Some(origin) = &ari.origin {
+        request = request.header("Origin", origin);
+    }
+    request.uri(url).body(()).map_err(|error| bad(&error))
+}
+
 fn broken(error: &Error) -> AriError {
     match error {
         Error::Http(response) => AriError::Refused(response.status().as_u16()),
@@ -161,7 +171,7 @@ fn broken(error: &Error) -> AriError {
             Some(rustls::Error::InvalidCertificate(why)) => AriError::Untrusted(why.to_string()),
             _ => AriError::Broken(error.to_string()),
         },
-        // Neither prints the URL.
+        // None of them prints the URL or a header that was sent.
         other => AriError::Broken(other.to_string()),
     }
 }

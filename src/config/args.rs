@@ -104,7 +104,8 @@ fn find(name: &str) -> Option<Flag> {
         "-h" | "--help" => Some(Flag::Help),
         "-V" | "--version" => Some(Flag::Version),
         "-v" => Some(Flag::Key(&keys::VERBOSE)),
-        "--config" => Some(Flag::Config),
+        // With one dash it is go-ari-proxy's.
+        "--config" | "-config" => Some(Flag::Config),
         _ => name.strip_prefix("--").and_then(keys::find).map(Flag::Key),
     }
 }
@@ -165,6 +166,9 @@ mod tests {
                 "verbose=false flag --verbose".to_owned(),
             ])
         );
+        for arguments in [&["-config", "/x"][..], &["-config=/x"]] {
+            assert_eq!(set(arguments), Ok(vec!["/x".to_owned()]));
+        }
         assert_eq!(
             set(&["--ari.password", "-x", "--ari.username", "--odd"]),
             Ok(vec![
@@ -238,6 +242,7 @@ mod tests {
                 &["--config="],
                 "config: must not be empty (from flag --config)",
             ),
+            (&["-config"], "config: needs a value (from flag -config)"),
             (
                 &["--help=maybe"],
                 "help: \"maybe\" is neither true nor false (from flag --help)",

@@ -21,11 +21,11 @@ pub(super) fn read(path: &Path) -> Result<Layer, ConfigError> {
     }
 }
 
-/// What the first of `paths` that exists sets; nothing if none does.
-pub(super) fn read_first(paths: &[PathBuf]) -> Result<Layer, ConfigError> {
+/// What the first of `paths` that exists sets; none if none does.
+pub(super) fn read_first(paths: &[PathBuf]) -> Result<Option<Layer>, ConfigError> {
     for path in paths {
         match text(path) {
-            Ok(text) => return parse(path, &text),
+            Ok(text) => return parse(path, &text).map(Some),
             // Accounts of services often have a home such as /dev/null.
             Err(error)
                 if matches!(
@@ -35,7 +35,16 @@ pub(super) fn read_first(paths: &[PathBuf]) -> Result<Layer, ConfigError> {
             Err(error) => return Err(unreadable_default(path, &error)),
         }
     }
-    Ok(Layer::default())
+    Ok(None)
+}
+
+/// What the file at `path` sets if it is one of go-ari-proxy. What else is there belongs to somebody
+/// else: many programs call a file `config.json`.
+pub(super) fn read_go_ari_proxys(path: &Path) -> Result<Option<Layer>, ConfigError> {
+    match text(path) {
+        Ok(text) if json::is_go_ari_proxys(without_mark(&text)) => parse(path, &text).map(Some),
+        _ => Ok(None),
+    }
 }
 
 /// The same of a file that nobody named.
@@ -69,7 +78,7 @@ fn text(path: &Path) -> io::Result<String> {
 
 /// JSON is told from YAML by its first character, not by the name of the file.
 fn parse(path: &Path, text: &str) -> Result<Layer, ConfigError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let text = without_mark(text);
     let mut tree = Tree {
         path: path.to_owned(),
         layer: Layer::default(),
@@ -80,6 +89,11 @@ fn parse(path: &Path, text: &str) -> Result<Layer, ConfigError> {
         yaml::read(text, &mut tree)?;
     }
     Ok(tree.layer)
+}
+
+/// Without the mark that some editors write before a text.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// What stands at a place of the tree.
@@ -109,10 +123,7 @@ impl Tree {
         node: Node,
         line: Option<usize>,
     ) -> Result<(), ConfigError> {
-        let source = Source::File {
-            path: self.path.clone(),
-            line,
-        };
+        let source = self.source(line);
         // The peer's library does not mind the case either.
         let name = place.to_ascii_lowercase();
         let invalid = |problem: &str, source| {
@@ -146,6 +157,24 @@ impl Tree {
             Node::List => invalid("must have a single value, not a list", source),
             Node::Map => invalid("must have a single value, not a map", source),
         }
+    }
+
+    /// The file, as it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file, and the line from 1 where that is known.
+    pub(super) fn source(&self, line: Option<usize>) -> Source {
+        Source::File {
+            path: self.path.clone(),
+            line,
+        }
+    }
+
+    /// The keys that it sets.
+    pub(super) fn layer(&mut self) -> &mut Layer {
+        &mut self.layer
     }
 
     /// An error about the file as a whole.
@@ -217,7 +246,8 @@ pub(super) mod tests {
         let second = scratch.file("second", "ari: {username: two}");
         let username = |paths: &[PathBuf]| {
             let layer = read_first(paths).map_err(|error| error.to_string())?;
-            Ok::<_, String>(layer.get(&keys::USERNAME).map(|given| given.text.clone()))
+            let username = layer.as_ref().and_then(|layer| layer.get(&keys::USERNAME));
+            Ok::<_, String>(username.map(|given| given.text.clone()))
         };
         assert_eq!(username(&[]), Ok(None));
         assert_eq!(username(std::slice::from_ref(&missing)), Ok(None));

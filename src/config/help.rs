@@ -12,7 +12,7 @@ pub(super) fn help() -> String {
     let mut lines = vec!["Usage: ari-proxy [FLAGS]".to_owned(), String::new()];
     lines.extend(wrap(
         "Connects the ARI of one Asterisk to a message bus (NATS or RabbitMQ), speaking the \
-         protocol of CyCoreSystems' ari-proxy. A flag overrides the environment, the environment overrides the \
+         protocol of CyCoreSystems' ari-proxy, of go-ari-proxy, or both. A flag overrides the environment, the environment overrides the \
          file, the file overrides the defaults. Empty environment variables count as not set.",
         WIDTH,
     ));
@@ -32,7 +32,9 @@ pub(super) fn help() -> String {
         (
             "--config PATH",
             "the configuration file, YAML or JSON with keys as above, dots being levels (default: \
-             $HOME/.ari-proxy.yaml, then /etc/ari-proxy/ari-proxy.yaml)",
+             $HOME/.ari-proxy.yaml, then /etc/ari-proxy/ari-proxy.yaml), or a config.json of \
+             go-ari-proxy, as which -config is accepted too (default, where nothing names an \
+             application: ./config.json)",
         ),
         ("-V, --version", "print the version and exit"),
         ("-h, --help", "print this text and exit"),

@@ -6,6 +6,10 @@
 pub(super) enum Kind {
     /// One or more tokens of a subject.
     Name,
+    /// Several names.
+    Names,
+    /// Text that says nothing to the proxy.
+    Text,
     /// The beginning of a subject.
     Prefix,
     /// The name of an account, as HTTP's Basic scheme can carry it.
@@ -45,7 +49,8 @@ impl Kind {
     pub(super) fn placeholder(self) -> String {
         match self {
             Kind::Name => "NAME".to_owned(),
-            Kind::Prefix | Kind::Account | Kind::Secret => "TEXT".to_owned(),
+            Kind::Names => "NAME,...".to_owned(),
+            Kind::Text | Kind::Prefix | Kind::Account | Kind::Secret => "TEXT".to_owned(),
             Kind::Url | Kind::Servers => "URL".to_owned(),
             Kind::Count { .. } => "COUNT".to_owned(),
             Kind::Bytes { .. } => "SIZE".to_owned(),
@@ -126,8 +131,8 @@ macro_rules! keys {
 }
 
 keys! {
-    APPLICATION = "ari.application", Kind::Name, Fallback::Required,
-        "Stasis application to serve; part of every subject";
+    APPLICATION = "ari.application", Kind::Names, Fallback::Required,
+        "Stasis application to serve, several with commas; part of every subject";
     USERNAME = "ari.username", Kind::Account, Fallback::Required,
         "ARI user, as in Asterisk's ari.conf";
     PASSWORD = "ari.password", Kind::Secret, Fallback::Required,
@@ -138,6 +143,8 @@ keys! {
     WEBSOCKET_URL = "ari.websocket_url", Kind::Url,
         Fallback::Text("ws://localhost:8088/ari/events"),
         "where Asterisk sends ARI events from";
+    ORIGIN = "ari.origin", Kind::Text, Fallback::Nothing,
+        "the header Origin of the websocket, as a browser would send it";
     ASTERISK_ID = "ari.asterisk_id", Kind::Name, Fallback::Nothing,
         "id of this Asterisk in subjects and answers; when not set, Asterisk is asked";
     ON_REPLACED = "ari.on_replaced", Kind::Choice(&["reconnect", "exit"]),
@@ -153,6 +160,10 @@ keys! {
          amqp://[user:password@]host[:port][/vhost] or amqps://..., several servers with commas; \
          in Kubernetes NATS_SERVICE_HOST and NATS_SERVICE_PORT_CLIENT count when neither this nor \
          nats.url is set by flag or environment";
+    PROTOCOL = "messagebus.protocol", Kind::Choice(&["ari-proxy", "go-ari-proxy", "both"]),
+        Fallback::Text("ari-proxy"),
+        "what applications are spoken to with: the subjects of ari-proxy, the topics of \
+         go-ari-proxy, or both at once";
     PREFIX = "messagebus.prefix", Kind::Prefix, Fallback::Text("ari."),
         "what every subject begins with, final dot included";
     STALE_CREATES = "messagebus.stale_creates", Kind::Choice(&["discard", "run"]),
@@ -183,6 +194,16 @@ keys! {
         "send the headers Ari-Epoch and Ari-Seq with every event";
     DIALOGS = "dialogs.max", Kind::Count { least: 1, most: 10_000_000 }, Fallback::Text("100000"),
         "bindings of channels, bridges and the like to dialogs kept at once";
+    TOPICS_SERVER_ID = "topics.server_id", Kind::Text, Fallback::Nothing,
+        "what this Asterisk is called in messages; when not set, its id is";
+    TOPICS_QUEUE = "topics.queue", Kind::Name, Fallback::Nothing,
+        "NATS: the queue group that commands are taken in";
+    TOPICS_MAX_WAIT = "topics.max_wait", Kind::Duration, Fallback::Text("10s"),
+        "how long an application may take to come to a dialog that it is told of";
+    TOPICS_MAX = "topics.max", Kind::Count { least: 1, most: 1_000_000 }, Fallback::Text("20000"),
+        "dialogs at once";
+    TOPICS_HELD = "topics.held", Kind::Count { least: 1, most: 1_000_000 }, Fallback::Text("1024"),
+        "events held for an application that has not come yet, of each dialog";
     LOG_LEVEL = "log.level", Kind::Level, Fallback::Text("info"),
         "least severe messages logged: off, error, warn, info, debug or trace";
     VERBOSE = "verbose", Kind::Flag, Fallback::Text("false"),
@@ -198,6 +219,7 @@ pub(super) static SECTIONS: &[(&str, &str)] = &[
     ("http", "HTTP to Asterisk"),
     ("events", "Events"),
     ("dialogs", "Dialogs"),
+    ("topics", "Dialog topics, as of go-ari-proxy"),
     ("log", "Logging"),
 ];
 

@@ -14,17 +14,30 @@ pub(super) struct Given {
 
 /// The keys that one source sets.
 #[derive(Default)]
-pub(super) struct Layer(BTreeMap<&'static str, Given>);
+pub(super) struct Layer {
+    keys: BTreeMap<&'static str, Given>,
+    remark: Option<String>,
+}
 
 impl Layer {
     /// Sets `key`. The last one wins; whether the key had been set already is returned.
     pub(super) fn set(&mut self, key: &'static Key, text: String, source: Source) -> bool {
-        self.0.insert(key.name, Given { text, source }).is_some()
+        self.keys.insert(key.name, Given { text, source }).is_some()
     }
 
     /// What is set for `key`.
     pub(super) fn get(&self, key: &Key) -> Option<&Given> {
-        self.0.get(key.name)
+        self.keys.get(key.name)
+    }
+
+    /// Has something said about the source as a whole, in one line without secrets.
+    pub(super) fn remark(&mut self, line: String) {
+        self.remark = Some(line);
+    }
+
+    /// What is to be said about the source as a whole.
+    pub(super) fn into_remark(self) -> Option<String> {
+        self.remark
     }
 
     /// What the environment sets, where an empty variable is one that is not set.

@@ -8,10 +8,13 @@ use super::source::Source;
 use super::{Config, Invocation, file, help, keys, values};
 use std::env::{self, VarError};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The file of the whole system, tried after that of the user.
 const SYSTEM_FILE: &str = "/etc/ari-proxy/ari-proxy.yaml";
+
+/// The default file of go-ari-proxy.
+const GO_ARI_PROXYS_FILE: &str = "./config.json";
 
 impl Config {
     /// Reads the process' own arguments and environment, and the files they lead to.
@@ -34,7 +37,8 @@ impl Config {
 
     /// Reads `args`, without the program's name, the environment through `env`, and the file that
     /// `--config` names or else the first that exists of `$HOME/.ari-proxy.yaml` and
-    /// `/etc/ari-proxy/ari-proxy.yaml`.
+    /// `/etc/ari-proxy/ari-proxy.yaml`. Where none does and nothing names an application, that is
+    /// `./config.json`, if it is one of go-ari-proxy.
     ///
     /// # Errors
     /// As [`Config::from_process`].
@@ -48,7 +52,8 @@ impl Config {
             .into_iter()
             .chain([PathBuf::from(SYSTEM_FILE)])
             .collect();
-        load_with(args.into_iter().map(Into::into), env, &files)
+        let last = Path::new(GO_ARI_PROXYS_FILE);
+        load_with(args.into_iter().map(Into::into), env, &files, last)
     }
 
     /// The effective value of every key and where it comes from, one line each, without secrets.
@@ -57,11 +62,12 @@ impl Config {
     }
 }
 
-/// [`Config::load`] with the default files to try.
+/// [`Config::load`] with the default files to try, and the one of go-ari-proxy to try after them.
 fn load_with(
     args: impl Iterator<Item = OsString>,
     env: &dyn Fn(&str) -> Option<String>,
     files: &[PathBuf],
+    last: &Path,
 ) -> Result<Invocation, ConfigError> {
     let (flags, path) = match args::read(args)? {
         CommandLine::Run(flags, path) => (flags, path),
@@ -71,11 +77,16 @@ fn load_with(
             return Ok(Invocation::Version(version.to_owned()));
         }
     };
+    let environment = Layer::from_environment(env);
+    let named = |layer: &Layer| layer.get(&keys::APPLICATION).is_some();
     let file = match path {
-        Some(path) => file::read(&path)?,
-        None => file::read_first(files)?,
+        Some(path) => Some(file::read(&path)?),
+        None => match file::read_first(files)? {
+            None if !named(&flags) && !named(&environment) => file::read_go_ari_proxys(last)?,
+            file => file,
+        },
     };
-    let settings = Settings::new(flags, Layer::from_environment(env), file);
+    let settings = Settings::new(flags, environment, file.unwrap_or_default());
     values::take(settings).map(Invocation::Run)
 }
 
@@ -99,7 +110,20 @@ pub(super) mod tests {
         file: Option<PathBuf>,
     ) -> Result<Config, String> {
         let args = REQUIRED.iter().chain(args).map(OsString::from);
-        match load_with(args, &lookup(variables), file.as_slice()) {
+        match load_with(args, &lookup(variables), file.as_slice(), Path::new("")) {
+            Ok(Invocation::Run(config)) => Ok(config),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Loads the file at `path` and `variables`, and nothing else.
+    pub(in crate::config) fn from_file(
+        path: &Path,
+        variables: &[(&str, &str)],
+    ) -> Result<Config, String> {
+        let args = [OsString::from("-config"), path.into()];
+        match load_with(args.into_iter(), &lookup(variables), &[], Path::new("")) {
             Ok(Invocation::Run(config)) => Ok(config),
             Ok(other) => panic!("{other:?}"),
             Err(error) => Err(error.to_string()),
@@ -200,7 +224,8 @@ pub(super) mod tests {
             let mut args = REQUIRED.to_vec();
             args.remove(index);
             let variables = [("ARI_FOO", "ignored"), ("ARI_PASSWORD", "")];
-            let error = load_with(args.iter().map(OsString::from), &lookup(&variables), &[]);
+            let args = args.iter().map(OsString::from);
+            let error = load_with(args, &lookup(&variables), &[], Path::new(""));
             assert_eq!(error.err(), Some(ConfigError::Missing { key }));
         }
     }
@@ -227,6 +252,43 @@ pub(super) mod tests {
             error.starts_with(&format!("file {missing}: cannot be read: ")),
             "{error}"
         );
+    }
+
+    #[test]
+    fn the_file_of_go_ari_proxy_comes_last() {
+        let scratch = Scratch::new();
+        let last = scratch.file(
+            "config.json",
+            "\u{feff}{\"STASIS_URL\": \"http://h/ari\", \"applications\": [\"last\"], \"ws_user\": \"u\",
+              \"ws_password\": \"p\", \"websocket_url\": \"ws://h\", \"message_bus\": \"NATS\"}",
+        );
+        let ours = scratch.file("ours", "ari: {application: ours, username: u, password: p}");
+        let foreign = scratch.file("foreign", "{\"application\": \"x\"}");
+        let broken = scratch.file("broken", "{\"stasis_url\": ");
+        let application = |args: &[&str], variables: &[(&str, &str)], files: &[PathBuf], last| {
+            let args = args.iter().map(OsString::from);
+            match load_with(args, &lookup(variables), files, last) {
+                Ok(Invocation::Run(config)) => config.ari.application,
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => error.to_string(),
+            }
+        };
+        assert_eq!(application(&[], &[], &[], &last), "last");
+        assert_eq!(application(&[], &[], &[ours], &last), "ours");
+        let missing = "ari.username: is required and not set";
+        for (args, variables, files) in [
+            (&["--ari.application=x"][..], &[][..], &[][..]),
+            (&[], &[("ARI_APPLICATION", "x")], &[]),
+        ] {
+            assert!(application(args, variables, files, &last).starts_with(missing));
+        }
+        let missing = "ari.application: is required and not set";
+        let nothing = scratch.0.join("nothing");
+        for last in [&foreign, &broken, &nothing, &scratch.0] {
+            assert!(application(&[], &[], &[], last).starts_with(missing));
+        }
+        let named = format!("-config={}", last.display());
+        assert_eq!(application(&[&named], &[], &[], &nothing), "last");
     }
 
     #[test]

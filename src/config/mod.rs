@@ -6,11 +6,13 @@
 mod args;
 mod error;
 mod file;
+mod go_ari_proxy;
 mod help;
 mod json;
 mod keys;
 mod layer;
 mod load;
+mod members;
 mod nearest;
 mod percent;
 mod reference;
@@ -67,16 +69,33 @@ pub struct Config {
     pub events: Events,
     /// The number of bindings to dialogs kept at once.
     pub dialogs_max: usize,
+    /// The topics of dialogs.
+    pub topics: Topics,
     /// The least severe messages logged.
     pub log_level: LevelFilter,
     /// What [`Config::describe`] says: it needs the sources, which nobody else does.
     record: Vec<String>,
+    /// The applications after that of `ari`.
+    further: Vec<String>,
+}
+
+impl Config {
+    /// The same for each application after the first, which is that of this one.
+    pub fn further(&self) -> impl Iterator<Item = Config> {
+        self.further.iter().map(|application| {
+            let mut config = self.clone();
+            config.ari.application.clone_from(application);
+            config.further.clear();
+            config
+        })
+    }
 }
 
 /// How to reach Asterisk and what to be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ari {
-    /// The Stasis application; one or more tokens of a subject.
+    /// The Stasis application, of several the first ([`Config::further`]); one or more tokens of a
+    /// subject.
     pub application: String,
     /// The ARI user.
     pub username: String,
@@ -86,6 +105,11 @@ pub struct Ari {
     pub http_url: String,
     /// The URL of the event socket, `ws` or `wss`, without query or credentials.
     pub websocket_url: String,
+    /// The Origin of the event socket.
+    pub origin: Option<String>,
+    /// Whether the URL of the event socket has user and password in its query too, as go-ari-proxy
+    /// has it: where nothing but its protocol is spoken.
+    pub api_key: bool,
     /// The Asterisk id to use; `None` asks Asterisk.
     pub asterisk_id: Option<String>,
     /// What to do when another process takes the application over.
@@ -110,10 +134,35 @@ pub enum OnReplaced {
 pub struct Bus {
     /// Its servers, at least one, in the order to try them.
     pub servers: Vec<BusServer>,
+    /// What applications are spoken to with.
+    pub protocol: Protocol,
     /// What every subject begins with, usually with a final dot.
     pub prefix: String,
     /// What to do with requests that waited in RabbitMQ for a proxy to come.
     pub stale_creates: StaleCreates,
+}
+
+/// What applications are spoken to with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// The subjects of CyCoreSystems' ari-proxy.
+    AriProxy,
+    /// The topics of nvisibleinc's go-ari-proxy, one set for each dialog.
+    GoAriProxy,
+    /// Both at once.
+    Both,
+}
+
+impl Protocol {
+    /// Whether there are subjects for requests, events and announcements.
+    pub fn serves_subjects(self) -> bool {
+        self != Protocol::GoAriProxy
+    }
+
+    /// Whether there are topics of dialogs.
+    pub fn serves_topics(self) -> bool {
+        self != Protocol::AriProxy
+    }
 }
 
 /// What to do with `create` requests that waited in RabbitMQ's shared queue while no proxy was
@@ -157,4 +206,19 @@ pub struct Events {
     pub max_age: Duration,
     /// Whether they are sent with their epoch and number.
     pub headers: bool,
+}
+
+/// The topics of dialogs, and their bounds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topics {
+    /// What this Asterisk is called in messages; `None` is its id.
+    pub server_id: Option<String>,
+    /// NATS' queue group of those who take commands.
+    pub queue: Option<String>,
+    /// How long an application may take to come.
+    pub max_wait: Duration,
+    /// The number of dialogs at once.
+    pub most: usize,
+    /// The number of events held for an application that has not come yet, of each dialog.
+    pub held: usize,
 }

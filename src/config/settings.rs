@@ -33,14 +33,12 @@ impl Settings {
         }
     }
 
-    /// One line for each key taken: its value, `***` for a secret, and its source.
+    /// One line for each key taken: its value, `***` for a secret, and its source; then what the
+    /// sources say that is no key.
     pub(super) fn into_record(self) -> Vec<String> {
-        self.record
-    }
-
-    /// A name for subjects.
-    pub(super) fn name(&mut self, key: &'static Key) -> Result<String, ConfigError> {
-        self.take(key, text::name, String::clone)
+        let mut record = self.record;
+        record.extend(self.layers.into_iter().filter_map(Layer::into_remark));
+        record
     }
 
     /// A name for subjects that is not needed: the empty text unsets what weaker sources set.
@@ -48,12 +46,26 @@ impl Settings {
         &mut self,
         key: &'static Key,
     ) -> Result<Option<String>, ConfigError> {
+        self.optional_text(key, text::name)
+    }
+
+    /// Names for subjects, at least one.
+    pub(super) fn names(&mut self, key: &'static Key) -> Result<Vec<String>, ConfigError> {
+        self.take(key, text::names, |names| names.join(","))
+    }
+
+    /// Text that `check` accepts and that is not needed: none where it is empty.
+    pub(super) fn optional_text(
+        &mut self,
+        key: &'static Key,
+        check: impl Fn(&str) -> Result<String, String>,
+    ) -> Result<Option<String>, ConfigError> {
         let check = |text: &str| match text {
             "" => Ok(None),
-            _ => text::name(text).map(Some),
+            _ => check(text).map(Some),
         };
-        self.take(key, check, |name| {
-            name.clone().unwrap_or_else(|| "not set".to_owned())
+        self.take(key, check, |text| {
+            text.clone().unwrap_or_else(|| "not set".to_owned())
         })
     }
 

@@ -15,6 +15,13 @@ pub enum Source {
         /// The line of the key, from 1; not known for JSON.
         line: Option<usize>,
     },
+    /// A member of a file that has other names than ours.
+    Member {
+        /// The file, as it was opened.
+        path: PathBuf,
+        /// The member's name, as it is written there or should be.
+        member: String,
+    },
     /// An environment variable, by its name.
     Environment(String),
     /// A flag of the command line, by its name with the dashes.
@@ -26,7 +33,7 @@ impl Source {
     pub(super) fn rank(&self) -> u8 {
         match self {
             Source::Default => 0,
-            Source::File { .. } => 1,
+            Source::File { .. } | Source::Member { .. } => 1,
             Source::Environment(_) => 2,
             Source::Flag(_) => 3,
         }
@@ -42,6 +49,7 @@ impl fmt::Display for Source {
                 line: Some(line),
             } => write!(f, "file {} line {line}", path.display()),
             Source::File { path, line: None } => write!(f, "file {}", path.display()),
+            Source::Member { path, member } => write!(f, "file {} member {member}", path.display()),
             Source::Environment(name) => write!(f, "environment {name}"),
             Source::Flag(name) => write!(f, "flag {name}"),
         }
@@ -61,6 +69,13 @@ mod tests {
         let sources = [
             (Source::Default, "default"),
             (file(Some(3)), "file /etc/x.yaml line 3"),
+            (
+                Source::Member {
+                    path: PathBuf::from("/etc/config.json"),
+                    member: "stasis_url".to_owned(),
+                },
+                "file /etc/config.json member stasis_url",
+            ),
             (
                 Source::Environment("ARI_USERNAME".into()),
                 "environment ARI_USERNAME",

@@ -19,6 +19,28 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Ok(text.to_owned())
 }
 
+/// The most names in a list: each is served by threads of its own.
+const MOST_NAMES: usize = 256;
+
+/// Names with commas between them, each once.
+pub(super) fn names(text: &str) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = Vec::new();
+    for part in text.split(',') {
+        if part.is_empty() && text.len() > part.len() {
+            return Err("has a comma without a name before or after it".to_owned());
+        }
+        let name = name(part)?;
+        if names.contains(&name) {
+            return Err(format!("{name:?} is in it twice"));
+        }
+        if names.len() == MOST_NAMES {
+            return Err(format!("has more than {MOST_NAMES} names"));
+        }
+        names.push(name);
+    }
+    Ok(names)
+}
+
 /// The beginning of a subject, to which the rest is simply appended.
 pub(super) fn prefix(text: &str) -> Result<String, String> {
     tokens(text)?;
@@ -49,6 +71,24 @@ fn tokens(text: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// Any text without control characters, as it is to be shown in one line.
+pub(super) fn line(text: &str) -> Result<String, String> {
+    if text.contains(char::is_control) {
+        return Err("contains a control character, such as a line's end".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+/// The value of an HTTP header.
+pub(super) fn header(text: &str) -> Result<String, String> {
+    if !text.bytes().all(|b| b == b' ' || b.is_ascii_graphic()) {
+        return Err(format!(
+            "{text:?} contains a character that an HTTP header cannot"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
 /// The name of an account: HTTP's Basic scheme ends it at the first colon.
 pub(super) fn account(text: &str) -> Result<String, String> {
     secret(text)?;
@@ -63,10 +103,7 @@ pub(super) fn secret(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("must not be empty".to_owned());
     }
-    if text.contains(char::is_control) {
-        return Err("contains a control character, such as a line's end".to_owned());
-    }
-    Ok(text.to_owned())
+    line(text)
 }
 
 #[cfg(test)]
@@ -74,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names() {
+    fn single_names() {
         for good in ["test", "00:01:02:03:04:05", "a.b", "Ünï-code_1"] {
             assert_eq!(name(good).as_deref(), Ok(good));
         }
@@ -85,6 +122,42 @@ mod tests {
             assert!(name(bad).is_err(), "{bad:?}");
         }
         assert!(name(&"a".repeat(256)).is_ok() && name(&"a".repeat(257)).is_err());
+    }
+
+    #[test]
+    fn lists_of_names() {
+        for (good, list) in [("a", &["a"][..]), ("b.c,a", &["b.c", "a"])] {
+            assert_eq!(names(good).unwrap(), list);
+        }
+        for (bad, said) in [
+            ("", "must not be empty"),
+            (",", "has a comma without"),
+            ("a,", "has a comma without"),
+            (",a", "has a comma without"),
+            ("a,,b", "has a comma without"),
+            ("a, b", "\" b\" contains white space"),
+            ("a,b*", "\"b*\" contains a wildcard"),
+            ("a,b,a", "\"a\" is in it twice"),
+        ] {
+            let error = names(bad).unwrap_err();
+            assert!(error.starts_with(said), "{bad:?}: {error}");
+        }
+        let many = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
+        assert_eq!(names(&many(256).join(",")), Ok(many(256)));
+        assert!(names(&many(257).join(",")).is_err());
+    }
+
+    #[test]
+    fn lines_and_headers() {
+        for good in ["", "http://h:1", "a b"] {
+            assert_eq!(line(good).as_deref(), Ok(good));
+            assert_eq!(header(good).as_deref(), Ok(good));
+        }
+        assert_eq!(line("ü").as_deref(), Ok("ü"));
+        assert!(line("a\n").is_err());
+        for bad in ["ü", "a\r\nX: y", "a\tb", "\u{7f}"] {
+            assert!(header(bad).is_err(), "{bad:?}");
+        }
     }
 
     #[test]

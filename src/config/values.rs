@@ -2,16 +2,23 @@
 
 use super::error::ConfigError;
 use super::settings::Settings;
-use super::{Ari, Bus, Config, Events, Http, OnReplaced, StaleCreates, Workers, keys};
+use super::{
+    Ari, Bus, Config, Events, Http, OnReplaced, Protocol, StaleCreates, Topics, Workers, keys, text,
+};
 
 /// Takes every key, in the order of the table.
 pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
-    let ari = Ari {
-        application: from.name(&keys::APPLICATION)?,
+    let mut applications = from.names(&keys::APPLICATION)?;
+    let further = applications.split_off(1);
+    let mut ari = Ari {
+        // There is one: a list of names has one at least.
+        application: applications.pop().unwrap_or_default(),
         username: from.account(&keys::USERNAME)?,
         password: from.secret(&keys::PASSWORD)?,
         http_url: without_final_slash(from.url(&keys::HTTP_URL, ["http", "https"])?),
         websocket_url: from.url(&keys::WEBSOCKET_URL, ["ws", "wss"])?,
+        origin: from.optional_text(&keys::ORIGIN, text::header)?,
+        api_key: false,
         asterisk_id: from.optional_name(&keys::ASTERISK_ID)?,
         on_replaced: from.choice(&keys::ON_REPLACED, on_replaced, |choice| {
             format!("{choice:?}").to_ascii_lowercase()
@@ -21,11 +28,13 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
     };
     let bus = Bus {
         servers: from.servers(&keys::BUS_URL)?,
+        protocol: from.choice(&keys::PROTOCOL, protocol, |choice| word(*choice).to_owned())?,
         prefix: from.prefix(&keys::PREFIX)?,
         stale_creates: from.choice(&keys::STALE_CREATES, stale_creates, |choice| {
             format!("{choice:?}").to_ascii_lowercase()
         })?,
     };
+    ari.api_key = !bus.protocol.serves_subjects();
     let workers = Workers {
         count: from.count(&keys::WORKERS)?,
         queue: from.count(&keys::QUEUE)?,
@@ -42,6 +51,13 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
         headers: from.flag(&keys::EVENTS_HEADERS)?,
     };
     let dialogs_max = from.count(&keys::DIALOGS)?;
+    let topics = Topics {
+        server_id: from.optional_text(&keys::TOPICS_SERVER_ID, text::line)?,
+        queue: from.optional_name(&keys::TOPICS_QUEUE)?,
+        max_wait: from.duration(&keys::TOPICS_MAX_WAIT)?,
+        most: from.count(&keys::TOPICS_MAX)?,
+        held: from.count(&keys::TOPICS_HELD)?,
+    };
     let log_level = from.log_level(&keys::LOG_LEVEL, &keys::VERBOSE)?;
     Ok(Config {
         ari,
@@ -50,8 +66,10 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
         http,
         events,
         dialogs_max,
+        topics,
         log_level,
         record: from.into_record(),
+        further,
     })
 }
 
@@ -65,6 +83,20 @@ fn on_replaced(word: &str) -> Option<OnReplaced> {
         "reconnect" => Some(OnReplaced::Reconnect),
         "exit" => Some(OnReplaced::Exit),
         _ => None,
+    }
+}
+
+fn protocol(text: &str) -> Option<Protocol> {
+    [Protocol::AriProxy, Protocol::GoAriProxy, Protocol::Both]
+        .into_iter()
+        .find(|protocol| word(*protocol) == text)
+}
+
+fn word(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::AriProxy => "ari-proxy",
+        Protocol::GoAriProxy => "go-ari-proxy",
+        Protocol::Both => "both",
     }
 }
 
@@ -97,6 +129,8 @@ mod tests {
                 password: Secret::new("secret"),
                 http_url: "http://localhost:8088/ari".to_owned(),
                 websocket_url: "ws://localhost:8088/ari/events".to_owned(),
+                origin: None,
+                api_key: false,
                 asterisk_id: None,
                 on_replaced: OnReplaced::Reconnect,
                 replaced_pause: Duration::from_secs(60),
@@ -107,6 +141,7 @@ mod tests {
             format!("{:?}", config.bus.servers),
             "[nats://localhost:4222]"
         );
+        assert_eq!(config.bus.protocol, Protocol::AriProxy);
         assert_eq!(config.bus.prefix, "ari.");
         assert_eq!(config.bus.stale_creates, StaleCreates::Discard);
         assert_eq!(
@@ -134,7 +169,18 @@ mod tests {
             }
         );
         assert_eq!(config.dialogs_max, 100_000);
+        assert_eq!(
+            config.topics,
+            Topics {
+                server_id: None,
+                queue: None,
+                max_wait: Duration::from_secs(10),
+                most: 20_000,
+                held: 1024,
+            }
+        );
         assert_eq!(config.log_level, LevelFilter::Info);
+        assert_eq!(config.further().count(), 0);
         assert!(!format!("{config:?}").contains("secret"));
     }
 
@@ -177,6 +223,14 @@ mod tests {
                 "--ari.application=",
                 "ari.application: must not be empty (from flag --ari.application)",
             ),
+            (
+                "--ari.application=a,,b",
+                "ari.application: has a comma without a name before or after it (from flag",
+            ),
+            (
+                "--ari.origin=ü",
+                "ari.origin: \"ü\" contains a character that an HTTP header cannot (from flag",
+            ),
             ("--ari.username=a:b", "ari.username: it contains a colon"),
             (
                 "--ari.password=",
@@ -213,6 +267,10 @@ mod tests {
             (
                 "--messagebus.url=amqp://u:secret@x?verify=secret",
                 "messagebus.url: \"amqp://***@x?***\" has the parameter verify, which",
+            ),
+            (
+                "--messagebus.protocol=Both",
+                "messagebus.protocol: \"Both\" is not ari-proxy or go-ari-proxy or both (from flag",
             ),
             (
                 "--messagebus.stale_creates=keep",
@@ -262,6 +320,26 @@ mod tests {
                 "--dialogs.max=-1",
                 "dialogs.max: \"-1\" is not a whole number",
             ),
+            (
+                "--topics.server_id=a\tb",
+                "topics.server_id: contains a control character",
+            ),
+            (
+                "--topics.queue=a b",
+                "topics.queue: \"a b\" contains white space",
+            ),
+            (
+                "--topics.max_wait=never",
+                "topics.max_wait: \"never\" is not a duration",
+            ),
+            (
+                "--topics.max=1000001",
+                "topics.max: \"1000001\" is not a whole number from 1 to 1000000",
+            ),
+            (
+                "--topics.held=0",
+                "topics.held: \"0\" is not a whole number from 1 to 1000000",
+            ),
             ("--log.level=loud", "log.level: \"loud\" is not off, error,"),
             (
                 "--verbose=maybe",
@@ -297,6 +375,43 @@ mod tests {
         assert_eq!(config.ari.asterisk_id, None);
         assert_eq!(config.ari.on_replaced, OnReplaced::Exit);
         assert_eq!(config.bus.stale_creates, StaleCreates::Run);
+    }
+
+    #[test]
+    fn one_configuration_for_each_application() {
+        let config = loaded(&["--ari.application=b,a.c,a"], &[], None).unwrap();
+        let further: Vec<_> = config.further().collect();
+        let applications: Vec<_> = [&config]
+            .into_iter()
+            .chain(&further)
+            .map(|config| config.ari.application.as_str())
+            .collect();
+        assert_eq!(applications, ["b", "a.c", "a"]);
+        assert!(further.iter().all(|config| config.further().count() == 0));
+        assert!(
+            further
+                .iter()
+                .all(|one| one.describe() == config.describe())
+        );
+        let line = "ari.application = b,a.c,a (from flag --ari.application)";
+        assert!(config.describe().iter().any(|l| l == line));
+    }
+
+    #[test]
+    fn what_the_protocols_serve() {
+        for (word, subjects, topics) in [
+            ("ari-proxy", true, false),
+            ("go-ari-proxy", false, true),
+            ("both", true, true),
+        ] {
+            let config = loaded(&[], &[("MESSAGEBUS_PROTOCOL", word)], None).unwrap();
+            assert_eq!(config.bus.protocol.serves_subjects(), subjects, "{word}");
+            assert_eq!(config.bus.protocol.serves_topics(), topics, "{word}");
+            assert_eq!(config.ari.api_key, !subjects, "{word}");
+            let line =
+                format!("messagebus.protocol = {word} (from environment MESSAGEBUS_PROTOCOL)");
+            assert!(config.describe().contains(&line));
+        }
     }
 
     #[test]

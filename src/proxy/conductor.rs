@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::standing::Standing;
+use super::topics::{self, Intake};
 use super::{publisher, subscriptions};
 use crate::bus::supervisor::Change;
 use crate::bus::{Link, Outlet};
@@ -47,8 +48,8 @@ pub enum AsteriskChange {
     Replaced,
 }
 
-/// How conducting ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How conducting ended, from the best to the worst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     /// As asked.
     Stopped,
@@ -102,6 +103,8 @@ pub struct Conductor {
     pub listeners: Vec<Listener>,
     /// Orders of the publisher.
     pub publisher: publisher::Orders,
+    /// Where dialogs are told of links, if there are any.
+    pub topics: Option<Intake>,
     /// Asks the announcer.
     pub announcer: Sender<()>,
     /// Lets the announcer announce.
@@ -157,6 +160,7 @@ impl Conductor {
                     self.state.link = Some(Arc::clone(&link));
                     // Before the first request can come on it.
                     self.outlet.set(Some(Arc::clone(&link)));
+                    self.tell_topics(Some(&link));
                     self.listen(Some(link), Then::Release);
                 }
                 Event::Bus(Change::Down) => {
@@ -168,6 +172,7 @@ impl Conductor {
                     self.state.lost.get_or_insert_with(Instant::now);
                     self.announce(false);
                     self.outlet.set(None);
+                    self.tell_topics(None);
                 }
                 Event::Bus(Change::Stuck) => return End::Stuck,
                 Event::Asterisk(AsteriskChange::Replaced)
@@ -227,6 +232,16 @@ impl Conductor {
         if self.state.then != Some(Then::Release) {
             self.state.then = Some(then);
         }
+        if self.state.awaited.is_empty() {
+            // Where there are no classes.
+            self.all_heard();
+        }
+    }
+
+    fn tell_topics(&self, link: Option<&Arc<dyn Link>>) {
+        if let Some(topics) = &self.topics {
+            topics.tell(topics::Event::Link(link.map(Arc::clone)));
+        }
     }
 
     /// A class has carried out an order, or the bus does not let it for now. What the bus refuses of one
@@ -241,9 +256,14 @@ impl Conductor {
         if !listens {
             state.refused.push(class);
         }
-        if !state.awaited.is_empty() {
-            return;
+        if state.awaited.is_empty() {
+            self.all_heard();
         }
+    }
+
+    /// Every class has carried the last order out, or is refused.
+    fn all_heard(&mut self) {
+        let state = &mut self.state;
         let served = state.serves;
         state.serves = state.serves_then && state.refused.is_empty();
         match self.state.then.take() {

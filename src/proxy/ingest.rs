@@ -11,9 +11,10 @@ use super::conductor::{self, AsteriskChange};
 use super::counters::Counters;
 use super::dialogs::Dialogs;
 use super::standing::{Change, Origin, Standing};
+use super::topics::{self, Intake};
+use crate::ari::AriError;
 use crate::ari::rest::Rest;
 use crate::ari::websocket::{Cutter, Frame, Websocket};
-use crate::ari::{AriError, Credentials};
 use crate::backoff::Backoff;
 use crate::config::{Ari, OnReplaced};
 use crate::logging::Occasionally;
@@ -29,8 +30,12 @@ pub struct Ingest {
     pub rest: Rest,
     /// Where the proxy stands.
     pub standing: Arc<Standing>,
-    /// Where frames go.
+    /// Where changes go, and frames that are published on the event subject.
     pub buffer: Arc<Buffer>,
+    /// Whether they are.
+    pub publishes: bool,
+    /// Where frames go that are for dialogs, if there are any.
+    pub topics: Option<Intake>,
     /// Cleared when Asterisk was restarted.
     pub dialogs: Arc<Dialogs>,
     /// What is counted.
@@ -118,9 +123,7 @@ impl Ingest {
 
     /// Connects, learns who Asterisk is, and says that it is up.
     fn connect(&self, startup_time: &mut String) -> Result<(Websocket, Arc<Origin>), AriError> {
-        let credentials = Credentials::basic(&self.ari.username, self.ari.password.expose());
-        let websocket =
-            Websocket::connect(&self.ari.websocket_url, &self.ari.application, &credentials)?;
+        let websocket = Websocket::connect(&self.ari)?;
         *self.lock_cutter() = Some(websocket.cutter()?);
         if self.stopped(Duration::ZERO) {
             // Who stopped it may have found nothing to cut.
@@ -132,8 +135,10 @@ impl Ingest {
             true => "the proxy was started",
             false => "Asterisk is connected again",
         };
+        let mut restarted = false;
         if *startup_time != info.startup_time {
             if !startup_time.is_empty() {
+                restarted = true;
                 // Nothing of what dialogs were bound to is there any more.
                 self.dialogs.clear();
                 reason = "Asterisk was restarted";
@@ -149,6 +154,9 @@ impl Ingest {
         // In this order: who hears of it is served.
         self.standing.set_up(true);
         self.buffer.change(up);
+        if let Some(topics) = &self.topics {
+            topics.tell(topics::Event::Connected { restarted });
+        }
         Ok((websocket, origin))
     }
 
@@ -206,6 +214,12 @@ impl Ingest {
     /// Puts a frame into the buffer.
     fn take(&self, frame: Frame, received: Instant, pace: &mut Pace, full: &Occasionally) {
         self.counters.events.add();
+        if let Some(topics) = &self.topics {
+            topics.arrived(frame.clone());
+        }
+        if !self.publishes {
+            return;
+        }
         // There is an origin: it is set before reading begins.
         let Some(origin) = self.standing.origin() else {
             return;

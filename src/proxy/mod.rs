@@ -61,6 +61,7 @@ use conductor::{Conductor, End, Event};
 use counters::Counters;
 use standing::Standing;
 use team::Team;
+use topics::{Host, Intake};
 
 /// How long the stages of ending may take, from the beginning of the end: each has time of its own,
 /// however long the one before took. A process supervisor gives more than the last.
@@ -75,6 +76,8 @@ mod ending {
     pub(super) const ANSWERS: Duration = Duration::from_millis(3300);
     /// Leaving Asterisk.
     pub(super) const ASTERISK: Duration = Duration::from_millis(3400);
+    /// Leaving the dialogs.
+    pub(super) const DIALOGS: Duration = Duration::from_millis(3750);
     /// Publishing the events that wait.
     pub(super) const EVENTS: Duration = Duration::from_millis(3900);
     /// Waiting until the bus has taken everything.
@@ -98,6 +101,8 @@ pub struct Proxy {
     subscriptions: Team,
     workers: Team,
     asterisk: Team,
+    hosting: Team,
+    topics: Option<Intake>,
     publisher: Team,
     /// Dropped, ingest and watch end.
     stop_asterisk: Sender<()>,
@@ -127,6 +132,7 @@ impl Proxy {
         let (announce, asked) = bounded(1);
         let (publish, publisher_orders) = unbounded();
 
+        let protocol = config.bus.protocol;
         let subjects = Subjects::new(&config.bus.prefix, &config.ari.application);
         let standing = Arc::new(Standing::new(&config.ari.application, subjects));
         let counters = Arc::new(Counters::default());
@@ -157,12 +163,22 @@ impl Proxy {
             });
         })?;
 
+        let hosting = Team::new(&tell);
+        let mut topics = None;
+        if protocol.serves_topics() {
+            let (host, intake) = host(config, &standing, &buffer, &queue, &counters);
+            hosting.spawn("dialogs", move || host.run())?;
+            topics = Some(intake);
+        }
+
         let asterisk = Team::new(&tell);
         let reading = ingest::Ingest {
             ari: config.ari.clone(),
             rest: rest.clone(),
             standing: Arc::clone(&standing),
             buffer: Arc::clone(&buffer),
+            publishes: protocol.serves_subjects(),
+            topics: topics.clone(),
             dialogs: Arc::clone(&dialogs),
             counters: Arc::clone(&counters),
             tell: tell.clone(),
@@ -180,6 +196,7 @@ impl Proxy {
             counters: Arc::clone(&counters),
             longest: config.events.max_age,
             marked: config.events.headers,
+            tells: protocol.serves_subjects(),
             held: Arc::clone(&held),
             orders: publisher_orders,
             tell: tell.clone(),
@@ -190,7 +207,10 @@ impl Proxy {
         let mut listeners = Vec::new();
         let stale =
             (config.bus.stale_creates == StaleCreates::Discard).then_some(config.workers.max_wait);
-        for class in Class::ALL {
+        for class in Class::ALL
+            .into_iter()
+            .filter(|_| protocol.serves_subjects())
+        {
             let (orders, order) = unbounded();
             let (waker, woken) = bounded(1);
             let listening = subscriptions::Subscriptions {
@@ -221,8 +241,10 @@ impl Proxy {
             open: Arc::clone(&open),
             asked,
         };
-        // Ends with those who ask it, of whom nobody waits for it.
-        Team::new(&tell).spawn("announcer", move || announcing.run())?;
+        if protocol.serves_subjects() {
+            // Ends with those who ask it, of whom nobody waits for it.
+            Team::new(&tell).spawn("announcer", move || announcing.run())?;
+        }
 
         let workers = Team::new(&tell);
         let in_hand = Arc::new(workers::InHand::default());
@@ -264,6 +286,7 @@ impl Proxy {
                     orders: publish,
                     buffer: Arc::clone(&buffer),
                 },
+                topics: topics.clone(),
                 announcer: announce,
                 open,
                 on_replaced: config.ari.on_replaced,
@@ -281,6 +304,8 @@ impl Proxy {
             subscriptions,
             workers,
             asterisk,
+            hosting,
+            topics,
             publisher,
             stop_asterisk,
             stop_bus,
@@ -300,8 +325,14 @@ impl Proxy {
 
     /// Runs until it is time to end, then ends: leaves the groups, finishes the requests in hand,
     /// publishes what waits, all within 5 s.
-    pub fn run(mut self) -> End {
+    pub fn run(self) -> End {
+        self.run_then(|| {})
+    }
+
+    /// As [`Proxy::run`]. When it is time to end, `ending` is called first.
+    pub fn run_then(mut self, ending: impl FnOnce()) -> End {
         let end = self.conductor.run();
+        ending();
         let began = Instant::now();
         log::info!("stopping: leaving the bus, finishing requests");
         self.conductor.leave(began + ending::LEAVE);
@@ -316,6 +347,10 @@ impl Proxy {
             cutter.cut();
         }
         self.asterisk.wait(began + ending::ASTERISK);
+        if let Some(topics) = &self.topics {
+            topics.tell(topics::Event::Finish);
+        }
+        self.hosting.wait(began + ending::DIALOGS);
         let finish = publisher::Order::Finish(end.reason());
         self.conductor.publisher.give(finish);
         self.publisher.wait(began + ending::EVENTS);
@@ -329,6 +364,34 @@ impl Proxy {
         log::info!("stopped; {}", self.counters);
         end
     }
+}
+
+/// The host of dialogs, and where it is told what happens.
+fn host(
+    config: &Config,
+    standing: &Arc<Standing>,
+    buffer: &Arc<buffer::Buffer>,
+    queue: &Arc<queue::Queue>,
+    counters: &Arc<Counters>,
+) -> (Host, Intake) {
+    let (tell, happenings) = unbounded();
+    let intake = Intake::new(tell, config.events.max_count, counters);
+    let settings = topics::Settings {
+        application: config.ari.application.clone(),
+        server: config.topics.server_id.clone(),
+        group: config.topics.queue.clone(),
+        max_wait: config.topics.max_wait,
+        most: config.topics.most,
+        held: config.topics.held,
+    };
+    let parts = topics::Parts {
+        standing: Arc::clone(standing),
+        buffer: Arc::clone(buffer),
+        queue: Arc::clone(queue),
+        counters: Arc::clone(counters),
+    };
+    let host = Host::new(settings, parts, intake.clone(), happenings);
+    (host, intake)
 }
 
 /// The window is what workers and queue hold, and some more, so that what is too much is told so.

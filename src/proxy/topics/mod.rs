@@ -23,7 +23,7 @@ mod host;
 mod objects;
 mod parked;
 
-pub use host::Host;
+pub use host::{Host, Parts};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -154,6 +154,12 @@ pub struct Passed {
 impl Drop for Passed {
     fn drop(&mut self) {
         self.intake.tell(Event::Passed(Arc::clone(&self.dialog)));
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Intake")
     }
 }
 
