@@ -1,6 +1,10 @@
 //! The host: the one owner of all dialogs. It hears what happens, and keeps the clock for what must
 //! happen in time.
 
+mod arrivals;
+mod commands;
+mod offers;
+
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
 use std::sync::Arc;
@@ -8,19 +12,20 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use self::commands::UnderWay;
+use super::call::Look;
 use super::dialog::{Dialog, Stage};
 use super::objects::Objects;
 use super::parked::Parked;
 use super::{Event, Intake, Passed, Settings};
 use crate::backoff::Backoff;
-use crate::bus::{BusError, Heard, Link, Topic, Topics};
+use crate::bus::{Link, Topic, Topics};
 use crate::logging::Occasionally;
 use crate::proxy::buffer::{Buffer, Direct};
 use crate::proxy::counters::Counters;
 use crate::proxy::queue::{Job, Queue, Work};
 use crate::proxy::sent::Message;
 use crate::proxy::standing::Standing;
-use crate::proxy::topics::call::Look;
 use crate::wire::topic;
 
 /// How often the topics are looked after.
@@ -32,31 +37,27 @@ const ROUND: usize = 256;
 const LOOK: Duration = Duration::from_secs(60);
 /// How soon that is looked at again when something is missing: its last event may be on its way.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
-/// How long an application that was told of a call on a lost link has to show itself on the next.
-const DOUBT: Duration = Duration::from_secs(1);
-/// How long to wait for room on the link.
-const ROOM: Duration = Duration::from_millis(20);
-/// How long an event is kept for its application, where the bus keeps it.
-const KEPT: Duration = Duration::from_secs(600);
+/// How often they are looked after then.
+const OFTEN: Duration = Duration::from_millis(20);
 /// How long the topics of dialogs may take to be removed when the proxy ends.
 const ENDING: Duration = Duration::from_millis(300);
 
 /// The host of the dialogs of one application.
 pub struct Host {
-    pub(super) settings: Settings,
-    pub(super) standing: Arc<Standing>,
-    pub(super) buffer: Arc<Buffer>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) intake: Intake,
+    settings: Settings,
+    standing: Arc<Standing>,
+    buffer: Arc<Buffer>,
+    queue: Arc<Queue>,
+    counters: Arc<Counters>,
+    intake: Intake,
     events: Receiver<Event>,
-    pub(super) dialogs: HashMap<Arc<str>, Dialog>,
-    pub(super) objects: Objects,
-    pub(super) parked: Parked,
+    dialogs: HashMap<Arc<str>, Dialog>,
+    objects: Objects,
+    parked: Parked,
     /// Commands under way, by number.
-    pub(super) under_way: HashMap<u64, super::commands::UnderWay>,
+    under_way: HashMap<u64, UnderWay>,
     /// What tells commands that come again.
-    pub(super) hasher: RandomState,
+    hasher: RandomState,
     /// When to look at which dialog.
     alarms: BTreeSet<(Instant, Arc<str>)>,
     /// What offers are about.
@@ -67,15 +68,16 @@ pub struct Host {
     /// The number of the link.
     links: u64,
     topics: Option<Box<dyn Topics>>,
+    /// Dialogs that ended while there were none.
+    unclosed: Vec<Arc<str>>,
     /// When to ask a link for topics that it did not give.
     ask: Option<Instant>,
     backoff: Backoff,
-    attended: Instant,
     looked: Instant,
     look_again: bool,
     finishing: Option<Instant>,
-    pub(super) unclaimed: Occasionally,
-    pub(super) full: Occasionally,
+    unclaimed: Occasionally,
+    full: Occasionally,
 }
 
 /// What a host needs of its proxy.
@@ -113,9 +115,9 @@ impl Host {
             link: None,
             links: 0,
             topics: None,
+            unclosed: Vec::new(),
             ask: None,
             backoff: Backoff::new(),
-            attended: now,
             looked: now,
             look_again: false,
             finishing: None,
@@ -167,11 +169,14 @@ impl Host {
     /// How long nothing has to be done.
     fn patience(&self) -> Duration {
         let first = self.alarms.first().map(|(when, _)| *when);
-        let finishing = self.finishing.map(|until| until.min(Instant::now() + ROOM));
+        let finishing = self
+            .finishing
+            .map(|until| until.min(Instant::now() + OFTEN));
         let next = [first, self.ask, finishing].into_iter().flatten().min();
-        let idle = match self.dialogs.is_empty() {
-            true => LOOK,
-            false => ATTEND,
+        // Topics that are being removed need looking after too.
+        let idle = match self.topics.is_some() || !self.dialogs.is_empty() {
+            true => ATTEND,
+            false => LOOK,
         };
         next.map_or(idle, |next| {
             next.saturating_duration_since(Instant::now()).min(idle)
@@ -196,7 +201,6 @@ impl Host {
         if let Some(topics) = &mut self.topics {
             topics.attend();
         }
-        self.attended = now;
     }
 
     /// Has a worker look what there is on Asterisk.
@@ -211,114 +215,13 @@ impl Host {
             .push(Job::new(Work::Look(Look::new(&self.intake))));
     }
 
-    fn set_link(&mut self, link: Option<Arc<dyn Link>>) {
-        self.topics = None;
-        self.offers.clear();
-        self.links += 1;
-        self.backoff.reset();
-        self.ask = None;
-        let again = Instant::now() + DOUBT;
-        for (id, dialog) in &mut self.dialogs {
-            dialog.lose_link(again);
-            if link.is_some() {
-                // Without a link, nobody could come.
-                dialog.deadline = dialog.deadline.max(again + self.settings.max_wait);
-            }
-            self.alarms.insert((Instant::now(), Arc::clone(id)));
-        }
-        self.link = link;
-        self.ask_for_topics();
-    }
-
-    /// Opens the topics of all dialogs on the link.
-    fn ask_for_topics(&mut self) {
-        self.ask = None;
-        let Some(link) = self.link.clone() else {
-            return;
-        };
-        let (intake, number) = (self.intake.clone(), self.links);
-        let hear = Box::new(move |heard| intake.heard(number, heard));
-        let group = self.settings.group.as_deref();
-        match link.topics(&self.settings.application, group, hear) {
-            Ok(mut topics) => {
-                for id in self.dialogs.keys() {
-                    // The next link tells when this is lost.
-                    let _ = topics.open(id);
-                    self.alarms.insert((Instant::now(), Arc::clone(id)));
-                }
-                topics.attend();
-                self.topics = Some(topics);
-            }
-            Err(BusError::Lost) => {}
-            Err(error) => {
-                log::error!(
-                    "bus: calls cannot be told to {}: {error}",
-                    self.settings.application
-                );
-                self.ask = Some(Instant::now() + self.backoff.wait());
-            }
-        }
-    }
-
-    fn heard(&mut self, link: u64, heard: Heard) {
-        if link != self.links {
-            // What a lost link has heard is worth hearing, but for its offers.
-            if !matches!(heard, Heard::Command { .. }) {
-                return;
-            }
-        }
-        match heard {
-            Heard::Command {
-                dialog,
-                body,
-                redelivered,
-            } => self.command(&dialog, &body, redelivered),
-            Heard::Taken(number) => self.offered(number, true),
-            Heard::Nobody(number) => self.offered(number, false),
-            Heard::Refused { dialog, why } => {
-                log::warn!("the bus does not let the dialog {dialog} be: {why}; it ends");
-                self.drop_dialog(&dialog);
-            }
-        }
-    }
-
-    /// An offer was taken or not.
-    fn offered(&mut self, number: u64, taken: bool) {
-        let Some(id) = self.offers.remove(&number) else {
-            return;
-        };
-        let Some(dialog) = self.dialogs.get_mut(&id) else {
-            return;
-        };
-        let now = Instant::now();
-        dialog.stage = match (dialog.stage, taken) {
-            (Stage::Offered(of), true) if of == number => Stage::Awaited,
-            (Stage::Offered(of), false) if of == number => Stage::New(dialog.next_try(now)),
-            (Stage::Greeting(of), true) if of == number => {
-                dialog.held.pop_front();
-                Stage::Talking
-            }
-            (Stage::Greeting(of), false) if of == number => Stage::Greeted(dialog.next_try(now)),
-            (stage, _) => stage,
-        };
-        if dialog.stage == Stage::Talking {
-            self.counters.topic_events.add();
-            let held = std::mem::take(&mut dialog.held);
-            let subject: Arc<str> = topic::events(&id).into();
-            for event in held {
-                self.say(&subject, event, false);
-            }
-        }
-        self.advance(&id);
-    }
-
-    pub(super) fn next_number(&mut self) -> u64 {
+    fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
     }
 
     /// Does for a dialog what it is time for.
-    pub(super) fn advance(&mut self, id: &Arc<str>) {
+    fn advance(&mut self, id: &Arc<str>) {
         let now = Instant::now();
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
@@ -331,7 +234,11 @@ impl Host {
             );
             return self.give_up(id);
         }
-        if dialog.waits() && self.topics.is_some() && now >= dialog.deadline {
+        if dialog.waits() && self.topics.is_none() {
+            // Nobody can come. The next topics tell.
+            return;
+        }
+        if dialog.waits() && now >= dialog.deadline {
             let (channel, application) = (&dialog.channel, &self.settings.application);
             if self.unclaimed.now() {
                 log::warn!(
@@ -366,50 +273,8 @@ impl Host {
         self.alarms.insert((next, Arc::clone(id)));
     }
 
-    /// Offers a call, or its first event; when to look again, if there is a link.
-    fn offer(&mut self, id: &Arc<str>) -> Option<Instant> {
-        let number = self.next_number();
-        let (dialog, topics) = (self.dialogs.get_mut(id)?, self.topics.as_mut()?);
-        let (offered, stage) = match (&dialog.stage, dialog.held.front()) {
-            (Stage::Greeted(_), Some(first)) => {
-                let offered = topics.offer(&topic::events(id), first, KEPT, number);
-                (offered, Stage::Greeting(number))
-            }
-            (Stage::Greeted(_), None) => {
-                dialog.stage = Stage::Talking;
-                return Some(Instant::now());
-            }
-            _ => {
-                let (application, lasts) = (&self.settings.application, self.settings.max_wait);
-                let origin = self.standing.origin();
-                let server = self.settings.server.as_deref();
-                let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
-                let server = server.or(asterisk).unwrap_or_default();
-                let start = topic::app_start(application, id, server);
-                let offered = topics.offer(application, &start, lasts, number);
-                (offered, Stage::Offered(number))
-            }
-        };
-        match offered {
-            Ok(()) => {
-                dialog.stage = stage;
-                self.offers.insert(number, Arc::clone(id));
-                Some(dialog.deadline)
-            }
-            Err(BusError::Busy) => Some(Instant::now() + ROOM),
-            // The next link tells.
-            Err(BusError::Lost) => None,
-            Err(error) => {
-                if self.full.now() {
-                    log::warn!("the bus refuses a message of the dialog {id}: {error}");
-                }
-                Some(dialog.deadline)
-            }
-        }
-    }
-
     /// A new dialog, for the call on `channel`; none where there are too many.
-    pub(super) fn begin(&mut self, channel: &str) -> Option<Arc<str>> {
+    fn begin(&mut self, channel: &str) -> Option<Arc<str>> {
         if self.dialogs.len() >= self.settings.most {
             self.counters.dialogs_refused.add();
             if self.full.now() {
@@ -437,7 +302,7 @@ impl Host {
     }
 
     /// The last event of a dialog came.
-    pub(super) fn end(&mut self, id: &Arc<str>) {
+    fn end(&mut self, id: &Arc<str>) {
         self.objects.forget(id);
         if let Some(dialog) = self.dialogs.get_mut(id)
             && dialog.ended.is_none()
@@ -458,10 +323,13 @@ impl Host {
     fn drop_dialog(&mut self, id: &str) {
         let id: Arc<str> = id.into();
         self.objects.forget(&id);
-        if self.dialogs.remove(&id).is_some()
-            && let Some(topics) = &mut self.topics
-        {
-            topics.close(&id);
+        if self.dialogs.remove(&id).is_none() {
+            return;
+        }
+        match &mut self.topics {
+            Some(topics) => topics.close(&id),
+            None if self.unclosed.len() < self.settings.most => self.unclosed.push(id),
+            None => {}
         }
     }
 
@@ -475,7 +343,7 @@ impl Host {
     }
 
     /// Puts a message for an application into the buffer: `once` if it must not come twice.
-    pub(super) fn say(&self, subject: &Arc<str>, body: Vec<u8>, once: bool) {
+    fn say(&self, subject: &Arc<str>, body: Vec<u8>, once: bool) {
         let message = Message {
             topic: Topic::Direct,
             subject: Arc::clone(subject),

@@ -4,8 +4,9 @@
 //! | file | noun |
 //! |---|---|
 //! | `host` | **the owner of all dialogs**: the thread `dialogs`, its clock, its link |
-//! | `arrivals` | events of Asterisk, and the dialogs that they belong to |
-//! | `commands` | commands, and the objects that their answers bring into a dialog |
+//! | `host/offers` | its link, and what it offers there |
+//! | `host/arrivals` | events of Asterisk, and the dialogs that they belong to |
+//! | `host/commands` | commands, and the objects that their answers bring into a dialog |
 //! | `dialog` | how far one dialog is |
 //! | `objects` | which objects belong to which dialogs |
 //! | `parked` | events that came before the answer that says whose they are |
@@ -15,9 +16,7 @@
 //! from workers, all as an [`Event`]; what it has to say goes into the buffer of the publisher. Only what
 //! must be known to have arrived, the AppStart and the first event, it offers the bus itself.
 
-mod arrivals;
 pub mod call;
-mod commands;
 mod dialog;
 mod host;
 mod objects;

@@ -5,11 +5,11 @@ use std::time::{Instant, SystemTime};
 
 use serde_json::json;
 
-use super::call::Living;
-use super::dialog::Stage;
-use super::host::Host;
-use super::objects::Object;
+use super::Host;
 use crate::ari::websocket::Frame;
+use crate::proxy::topics::call::Living;
+use crate::proxy::topics::dialog::Stage;
+use crate::proxy::topics::objects::Object;
 use crate::wire::event::Touched;
 use crate::wire::kind::Entity;
 use crate::wire::timestamp::rfc3339;

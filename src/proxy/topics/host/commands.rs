@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use serde_json::value::RawValue;
 
-use super::call::{Call, Done, UNAVAILABLE};
-use super::dialog::Pending;
-use super::host::Host;
-use super::objects::Object;
+use super::Host;
 use crate::bus::link::LARGEST_REQUEST;
 use crate::proxy::queue::{Job, Work};
+use crate::proxy::topics::call::{Call, Done, UNAVAILABLE};
+use crate::proxy::topics::dialog::Pending;
+use crate::proxy::topics::objects::Object;
 use crate::wire::command::{self, BadCommand, Command};
 use crate::wire::kind::Entity;
 use crate::wire::topic;

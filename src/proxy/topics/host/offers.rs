@@ -1,0 +1,165 @@
+//! The link that dialogs have their topics on, and what is offered there: calls, to whoever comes first,
+//! and the first event of each, to see that its application listens.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Host;
+use crate::bus::{BusError, Heard, Link};
+use crate::proxy::topics::dialog::Stage;
+use crate::wire::topic;
+
+/// How long an application that was told of a call on a lost link has to show itself on the next.
+const DOUBT: Duration = Duration::from_secs(1);
+/// How long to wait for room on the link.
+const ROOM: Duration = Duration::from_millis(20);
+/// How long an event is kept for its application, where the bus keeps it.
+const KEPT: Duration = Duration::from_secs(600);
+
+impl Host {
+    pub(super) fn set_link(&mut self, link: Option<Arc<dyn Link>>) {
+        self.topics = None;
+        self.offers.clear();
+        self.links += 1;
+        self.backoff.reset();
+        self.ask = None;
+        let again = Instant::now() + DOUBT;
+        for (id, dialog) in &mut self.dialogs {
+            dialog.lose_link(again);
+            if link.is_some() {
+                // Without a link, nobody could come.
+                dialog.deadline = dialog.deadline.max(again + self.settings.max_wait);
+            }
+            self.alarms.insert((Instant::now(), Arc::clone(id)));
+        }
+        self.link = link;
+        self.ask_for_topics();
+    }
+
+    /// Opens the topics of all dialogs on the link.
+    pub(super) fn ask_for_topics(&mut self) {
+        self.ask = None;
+        let Some(link) = self.link.clone() else {
+            return;
+        };
+        let (intake, number) = (self.intake.clone(), self.links);
+        let hear = Box::new(move |heard| intake.heard(number, heard));
+        let group = self.settings.group.as_deref();
+        match link.topics(&self.settings.application, group, hear) {
+            Ok(mut topics) => {
+                for id in self.dialogs.keys() {
+                    // The next link tells when this is lost.
+                    let _ = topics.open(id);
+                    self.alarms.insert((Instant::now(), Arc::clone(id)));
+                }
+                for id in self.unclosed.drain(..) {
+                    topics.close(&id);
+                }
+                topics.attend();
+                self.topics = Some(topics);
+            }
+            Err(BusError::Lost) => {}
+            Err(error) => {
+                log::error!(
+                    "bus: calls cannot be told to {}: {error}",
+                    self.settings.application
+                );
+                self.ask = Some(Instant::now() + self.backoff.wait());
+            }
+        }
+    }
+
+    pub(super) fn heard(&mut self, link: u64, heard: Heard) {
+        if link != self.links {
+            // What a lost link has heard is worth hearing, but for its offers.
+            if !matches!(heard, Heard::Command { .. }) {
+                return;
+            }
+        }
+        match heard {
+            Heard::Command {
+                dialog,
+                body,
+                redelivered,
+            } => self.command(&dialog, &body, redelivered),
+            Heard::Taken(number) => self.offered(number, true),
+            Heard::Nobody(number) => self.offered(number, false),
+            Heard::Refused { dialog, why } => {
+                log::warn!("the bus does not let the dialog {dialog} be: {why}; it ends");
+                self.drop_dialog(&dialog);
+            }
+        }
+    }
+
+    /// An offer was taken or not.
+    fn offered(&mut self, number: u64, taken: bool) {
+        let Some(id) = self.offers.remove(&number) else {
+            return;
+        };
+        let Some(dialog) = self.dialogs.get_mut(&id) else {
+            return;
+        };
+        let now = Instant::now();
+        dialog.stage = match (dialog.stage, taken) {
+            (Stage::Offered(of), true) if of == number => Stage::Awaited,
+            (Stage::Offered(of), false) if of == number => Stage::New(dialog.next_try(now)),
+            (Stage::Greeting(of), true) if of == number => {
+                dialog.held.pop_front();
+                Stage::Talking
+            }
+            (Stage::Greeting(of), false) if of == number => Stage::Greeted(dialog.next_try(now)),
+            (stage, _) => stage,
+        };
+        if dialog.stage == Stage::Talking {
+            self.counters.topic_events.add();
+            let held = std::mem::take(&mut dialog.held);
+            let subject: Arc<str> = topic::events(&id).into();
+            for event in held {
+                self.say(&subject, event, false);
+            }
+        }
+        self.advance(&id);
+    }
+
+    /// Offers a call, or its first event; when to look again, if there is a link.
+    pub(super) fn offer(&mut self, id: &Arc<str>) -> Option<Instant> {
+        let number = self.next_number();
+        let (dialog, topics) = (self.dialogs.get_mut(id)?, self.topics.as_mut()?);
+        let (offered, stage) = match (&dialog.stage, dialog.held.front()) {
+            (Stage::Greeted(_), Some(first)) => {
+                let offered = topics.offer(&topic::events(id), first, KEPT, number);
+                (offered, Stage::Greeting(number))
+            }
+            (Stage::Greeted(_), None) => {
+                dialog.stage = Stage::Talking;
+                return Some(Instant::now());
+            }
+            _ => {
+                let (application, lasts) = (&self.settings.application, self.settings.max_wait);
+                let origin = self.standing.origin();
+                let server = self.settings.server.as_deref();
+                let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
+                let server = server.or(asterisk).unwrap_or_default();
+                let start = topic::app_start(application, id, server);
+                let offered = topics.offer(application, &start, lasts, number);
+                (offered, Stage::Offered(number))
+            }
+        };
+        match offered {
+            Ok(()) => {
+                dialog.stage = stage;
+                self.offers.insert(number, Arc::clone(id));
+                Some(dialog.deadline)
+            }
+            Err(BusError::Busy) => Some(Instant::now() + ROOM),
+            // The next link tells.
+            Err(BusError::Lost) => None,
+            Err(error) => {
+                if self.full.now() {
+                    log::warn!("the bus refuses a message of the dialog {id}: {error}");
+                }
+                Some(dialog.deadline)
+            }
+        }
+    }
+}
