@@ -4,6 +4,8 @@
 mod arrivals;
 mod commands;
 mod offers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::RandomState;
