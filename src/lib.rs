@@ -1,8 +1,8 @@
 //! ari-proxy: a proxy between Asterisk's REST Interface (ARI) and a message bus.
 //!
 //! One runs next to each Asterisk. Applications, anywhere, get the events of calls from the bus
-//! and control calls through it. It speaks the protocol of CyCoreSystems ari-proxy v5; what it
-//! does otherwise, and why, is in the README.
+//! and control calls through it. It speaks the protocol of CyCoreSystems ari-proxy v5, and that of the
+//! older go-ari-proxy; what it does otherwise, and why, is in the README.
 //!
 //! # The rooms
 //!
@@ -34,6 +34,7 @@
 //! | `ingest` | reads the websocket into the buffer, connects again | Asterisk |
 //! | `publisher` | publishes events and statuses; the only one that does | the buffer, the bus |
 //! | `sub-get`, `-data`, `-command`, `-create`, `-ping` | take requests in, a class each | the bus |
+//! | `dialogs` | owns the dialogs of go-ari-proxy's applications | an event, a command, an answer |
 //! | `worker-0` … | REST calls and answers | the queue, Asterisk |
 //! | `expiry` | answers requests that waited too long | the queue |
 //! | `announcer` | announcements | being asked, 60 s |
@@ -58,7 +59,12 @@
 //!                            ▲                 │ answer
 //!                            └────receipt──────┴─outlet─▶ link ─▶ bus
 //!
-//! changes   ingest, watch, bus-link, sub-<class>, publisher ─events─▶ main ─orders─▶ all
+//! dialogs   Asterisk ══websocket══▶ ingest ─events─▶ dialogs ─buffer─▶ publisher ─link─▶ bus
+//!           bus ─topics─▶ dialogs ─queue─▶ worker ══REST══▶ Asterisk
+//!                            ▲                │ answer
+//!                            └─────events─────┘
+//!
+//! changes   ingest, watch, bus-link, sub-<class>, publisher ─events─▶ main ─orders─▶ all, dialogs too
 //! ```
 //!
 //! # The invariants
@@ -74,6 +80,9 @@
 //!   client that takes the application over, may end the process: [`exit`].
 //! - A dialog is bound before the call that makes events for it, and unbound after the event that
 //!   ends its entity is published.
+//! - Of go-ari-proxy's dialogs ([`proxy::topics`]) one thread knows, and it waits for nobody: neither for
+//!   the bus nor for Asterisk. A call is told to one application instance, its events are held until that
+//!   listens, its commands are carried out in order, and what it had goes with it.
 //! - On a new link: subscriptions, then what waited, then the announcement. A class that the bus
 //!   refuses holds up the announcement only.
 //! - A lost link is dead for good: what was not handed to it is for the next one. What was on its way
