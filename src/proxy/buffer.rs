@@ -63,16 +63,16 @@ pub enum Item {
 pub struct Direct {
     /// The message.
     pub message: Message,
-    /// Whether it must not come twice: it is rather lost with a link.
-    pub once: bool,
+    /// Until when it is of use; such a message must not come twice, and is rather lost with a link.
+    pub until: Option<Instant>,
 }
 
 impl Direct {
     /// Counts that it is lost.
     pub(super) fn count_loss(&self, counters: &Counters) {
-        match self.once {
-            true => counters.answers_lost.add(),
-            false => counters.topic_events_dropped.add(),
+        match self.until {
+            Some(_) => counters.answers_lost.add(),
+            None => counters.topic_events_dropped.add(),
         }
     }
 }

@@ -85,6 +85,8 @@ counters! {
     topic_events_dropped,
     /// Commands received from applications of dialogs.
     commands,
+    /// Commands answered before they were done, as their applications do not wait for longer.
+    commands_late,
     /// Commands refused: they could not be read, or too many waited.
     commands_refused,
     /// Requests received.

@@ -202,12 +202,13 @@ impl Outbox {
             return Ok(false);
         };
         let message = &direct.message;
-        let number = if message.since.elapsed() > longest {
+        let late = direct.until.is_some_and(|until| Instant::now() >= until);
+        let number = if late || message.since.elapsed() > longest {
             direct.count_loss(counters);
             None
         } else {
             match publish(link, message) {
-                Ok(number) => number.filter(|_| !direct.once),
+                Ok(number) => number.filter(|_| direct.until.is_none()),
                 Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
                 Err(error) => {
                     direct.count_loss(counters);

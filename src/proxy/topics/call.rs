@@ -18,7 +18,7 @@ use crate::wire::topic::problem;
 const INTERNAL: u16 = 500;
 const BAD_GATEWAY: u16 = 502;
 pub(super) const UNAVAILABLE: u16 = 503;
-const TIMEOUT: u16 = 504;
+pub(super) const TIMEOUT: u16 = 504;
 
 /// A command on its way to a worker. Whatever becomes of it, the host hears: at the latest when it is
 /// dropped.

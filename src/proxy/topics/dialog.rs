@@ -4,11 +4,16 @@ use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
+use serde_json::value::RawValue;
+
 use crate::wire::command::{BadCommand, Command};
 
 /// Most commands of a dialog that wait for their turn. Applications of go-ari-library send the next
 /// when they have the response to the last.
 const MOST_COMMANDS: usize = 64;
+/// When an application must have the response to a command: go-ari-library waits for five seconds, and
+/// takes what comes later for the response to the next.
+pub(super) const ANSWER_BY: Duration = Duration::from_millis(4500);
 /// How many commands are remembered, to be told when they come again after a link was lost.
 const REMEMBERED: usize = 32;
 /// How long commands are still served after the end or after the last of them: an application cleans up
@@ -30,10 +35,12 @@ pub(super) struct Dialog {
     pub(super) deadline: Instant,
     /// What its application is to get first, in order.
     pub(super) held: VecDeque<Vec<u8>>,
-    /// Commands that wait for their turn.
-    pub(super) commands: VecDeque<Pending>,
-    /// Whether one is under way.
-    pub(super) busy: bool,
+    /// Commands that wait for their turn, and when they came.
+    pub(super) commands: VecDeque<(Instant, Pending)>,
+    /// The number of the one that is under way.
+    pub(super) busy: Option<u64>,
+    /// When it is looked next whether one takes too long.
+    pub(super) look: Option<Instant>,
     /// When its last event came.
     pub(super) ended: Option<Instant>,
     /// When it had nothing to do for its application any more.
@@ -71,6 +78,16 @@ pub(super) enum Pending {
     Bad(u16, BadCommand),
 }
 
+impl Pending {
+    /// What its application knows it by.
+    pub(super) fn unique_id(&self) -> &RawValue {
+        match self {
+            Pending::Call(command) => &command.unique_id,
+            Pending::Bad(_, bad) => &bad.unique_id,
+        }
+    }
+}
+
 impl Dialog {
     /// Of a call that came in on `channel`; its application has until `deadline`.
     pub(super) fn new(channel: &str, deadline: Instant) -> Dialog {
@@ -81,7 +98,8 @@ impl Dialog {
             deadline,
             held: VecDeque::new(),
             commands: VecDeque::new(),
-            busy: false,
+            busy: None,
+            look: None,
             ended: None,
             idle: now,
             retry: RETRY,
@@ -141,12 +159,12 @@ impl Dialog {
         };
     }
 
-    /// Takes a command for its turn; gives it back where too many wait.
-    pub(super) fn push(&mut self, command: Pending) -> Result<(), Pending> {
+    /// Takes a command that came `now` for its turn; gives it back where too many wait.
+    pub(super) fn push(&mut self, command: Pending, now: Instant) -> Result<(), Pending> {
         if self.commands.len() >= MOST_COMMANDS {
             return Err(command);
         }
-        self.commands.push_back(command);
+        self.commands.push_back((now, command));
         Ok(())
     }
 
@@ -173,7 +191,7 @@ impl Dialog {
         let ended = self.ended?;
         let latest = ended + LONGEST_LINGER;
         let over = (self.idle.max(ended) + LINGER).min(latest);
-        (!self.busy && self.commands.is_empty()).then_some(over)
+        (self.busy.is_none() && self.commands.is_empty()).then_some(over)
     }
 }
 
@@ -207,9 +225,9 @@ mod tests {
         let end = Instant::now();
         dialog.ended = Some(end);
         assert_eq!(dialog.over(), Some(end + LINGER));
-        dialog.busy = true;
+        dialog.busy = Some(1);
         assert_eq!(dialog.over(), None);
-        dialog.busy = false;
+        dialog.busy = None;
         dialog.rest(end + LINGER / 2);
         assert_eq!(dialog.over(), Some(end + LINGER / 2 + LINGER));
         dialog.rest(end + LONGEST_LINGER);

@@ -194,6 +194,7 @@ impl Host {
             && *when <= now
             && let Some((_, dialog)) = self.alarms.pop_first()
         {
+            self.look_for_late(&dialog);
             self.advance(&dialog);
         }
         let pause = if self.look_again { LOOK_AGAIN } else { LOOK };
@@ -344,8 +345,9 @@ impl Host {
         }
     }
 
-    /// Puts a message for an application into the buffer: `once` if it must not come twice.
-    fn say(&self, subject: &Arc<str>, body: Vec<u8>, once: bool) {
+    /// Puts a message for an application into the buffer; one that must not come later than `until` must not
+    /// come twice either.
+    fn say(&self, subject: &Arc<str>, body: Vec<u8>, until: Option<Instant>) {
         let message = Message {
             topic: Topic::Direct,
             subject: Arc::clone(subject),
@@ -353,7 +355,7 @@ impl Host {
             body: body.into(),
             since: Instant::now(),
         };
-        self.buffer.direct(Direct { message, once });
+        self.buffer.direct(Direct { message, until });
     }
 
     fn finish(&mut self) {

@@ -133,7 +133,7 @@ impl Host {
             if dialog.stage == Stage::Talking {
                 let subject: Arc<str> = topic::events(id).into();
                 self.counters.topic_events.add();
-                self.say(&subject, body.clone(), false);
+                self.say(&subject, body.clone(), None);
             } else if dialog.hold(body.clone(), self.settings.held) {
                 self.counters.topic_events_dropped.add();
             }

@@ -1,15 +1,15 @@
 //! Commands of applications, and the objects that they bring into their dialogs.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
 use super::Host;
 use crate::bus::link::LARGEST_REQUEST;
 use crate::proxy::queue::{Job, Work};
-use crate::proxy::topics::call::{Call, Done, UNAVAILABLE};
-use crate::proxy::topics::dialog::Pending;
+use crate::proxy::topics::call::{Call, Done, TIMEOUT, UNAVAILABLE};
+use crate::proxy::topics::dialog::{ANSWER_BY, Pending};
 use crate::proxy::topics::objects::Object;
 use crate::wire::command::{self, BadCommand, Command};
 use crate::wire::kind::Entity;
@@ -18,6 +18,8 @@ use crate::wire::topic;
 /// The statuses of commands that are not carried out, as HTTP has them.
 const BAD: u16 = 400;
 const TOO_LARGE: u16 = 413;
+/// How long an application waits for a response. What would come later must not come.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// From this status on, nothing was done.
 const FAILED: u16 = 400;
 /// Below that, from this one on, it may have been.
@@ -26,6 +28,10 @@ const UNKNOWN: u16 = 500;
 /// A command that a worker has.
 #[derive(Debug)]
 pub(super) struct UnderWay {
+    /// When it came.
+    came: Instant,
+    /// Whether it is answered: it takes too long.
+    answered: bool,
     unique_id: Box<RawValue>,
     /// What belongs to the dialog because of it.
     claimed: Vec<Object>,
@@ -33,6 +39,14 @@ pub(super) struct UnderWay {
     describes: Option<Entity>,
     /// Whether events may wait for it.
     creates: bool,
+}
+
+#[cfg(test)]
+impl UnderWay {
+    /// As if it had come so much earlier.
+    pub(super) fn age(&mut self, by: Duration) {
+        self.came = self.came.checked_sub(by).unwrap_or(self.came);
+    }
 }
 
 impl Host {
@@ -71,43 +85,90 @@ impl Host {
                 Err(bad) => Pending::Bad(BAD, bad),
             }
         };
-        match dialog.push(pending) {
-            Ok(()) => self.carry_out_next(&id),
+        match dialog.push(pending, now) {
+            Ok(()) => {
+                self.carry_out_next(&id);
+                self.look_for_late(&id);
+            }
             Err(refused) => {
                 self.counters.commands_refused.add();
-                let unique_id = match refused {
-                    Pending::Call(command) => command.unique_id,
-                    Pending::Bad(_, bad) => bad.unique_id,
-                };
                 let why = topic::problem("too many commands of this dialog wait for their turn");
-                self.respond(&id, &unique_id, UNAVAILABLE, &why);
+                self.respond(&id, refused.unique_id(), now, UNAVAILABLE, &why);
             }
+        }
+    }
+
+    /// Answers the commands that take too long: their application would not wait any more.
+    pub(super) fn look_for_late(&mut self, id: &Arc<str>) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let now = Instant::now();
+        if dialog.look.is_some_and(|look| now < look) {
+            return;
+        }
+        let mut late = Vec::new();
+        let number = dialog.busy;
+        let under_way = number.and_then(|number| self.under_way.get_mut(&number));
+        let mut first = None;
+        if let Some(under_way) = under_way.filter(|under_way| !under_way.answered) {
+            if under_way.came + ANSWER_BY <= now {
+                under_way.answered = true;
+                let why = "Asterisk took too long to answer; what it does is not known";
+                late.push((under_way.unique_id.clone(), under_way.came, TIMEOUT, why));
+            } else {
+                first = Some(under_way.came);
+            }
+        }
+        while let Some((came, _)) = dialog.commands.front()
+            && *came + ANSWER_BY <= now
+            && let Some((came, pending)) = dialog.commands.pop_front()
+        {
+            let why = "the command waited too long for its turn, and is not carried out";
+            late.push((pending.unique_id().to_owned(), came, UNAVAILABLE, why));
+        }
+        let first = first.or(dialog.commands.front().map(|(came, _)| *came));
+        dialog.look = first.map(|came| came + ANSWER_BY);
+        if let Some(look) = dialog.look {
+            self.alarms.insert((look, Arc::clone(id)));
+        }
+        for (unique_id, came, status, why) in late {
+            self.counters.commands_late.add();
+            self.respond(id, &unique_id, came, status, &topic::problem(why));
         }
     }
 
     /// Has the next command carried out, if none is under way.
     fn carry_out_next(&mut self, id: &Arc<str>) {
         while let Some(dialog) = self.dialogs.get_mut(id)
-            && !dialog.busy
-            && let Some(next) = dialog.commands.pop_front()
+            && dialog.busy.is_none()
+            && let Some((came, next)) = dialog.commands.pop_front()
         {
             match next {
                 Pending::Call(command) => {
-                    dialog.busy = true;
+                    self.number += 1;
+                    dialog.busy = Some(self.number);
                     let ended = dialog.ended.is_some();
-                    self.carry_out(id, *command, ended);
+                    self.carry_out(id, self.number, *command, came, ended);
                 }
                 Pending::Bad(status, bad) => {
                     self.counters.commands_refused.add();
                     log::debug!("dialog {id}: a command is refused: {}", bad.why);
-                    self.respond(id, &bad.unique_id, status, &topic::problem(&bad.why));
+                    self.respond(id, &bad.unique_id, came, status, &topic::problem(&bad.why));
                 }
             }
         }
     }
 
-    fn carry_out(&mut self, id: &Arc<str>, command: Command, ended: bool) {
-        let number = self.next_number();
+    /// Has a worker carry out a command that `came` then, as `number`.
+    fn carry_out(
+        &mut self,
+        id: &Arc<str>,
+        number: u64,
+        command: Command,
+        came: Instant,
+        ended: bool,
+    ) {
         // Before the call, so that no event of it is missed. After the end nobody waits for any.
         let claims = command.claims.into_iter().filter(|_| !ended);
         let claimed = claims
@@ -118,6 +179,8 @@ impl Host {
             self.parked.begin(number, entity);
         }
         let under_way = UnderWay {
+            came,
+            answered: false,
             unique_id: command.unique_id,
             claimed,
             describes: command.describes.filter(|_| !ended),
@@ -161,10 +224,13 @@ impl Host {
             }
         }
         if let Some(dialog) = self.dialogs.get_mut(id) {
-            dialog.busy = false;
+            dialog.busy = None;
             dialog.rest(Instant::now());
-            let body = String::from_utf8_lossy(&done.body);
-            self.respond(id, &under_way.unique_id, done.status, &body);
+            if !under_way.answered {
+                let body = String::from_utf8_lossy(&done.body);
+                let (unique_id, came) = (&under_way.unique_id, under_way.came);
+                self.respond(id, unique_id, came, done.status, &body);
+            }
         }
         if under_way.creates {
             for (waiting, over) in self.parked.end(done.number) {
@@ -178,8 +244,10 @@ impl Host {
         self.advance(id);
     }
 
-    fn respond(&self, id: &str, unique_id: &RawValue, status: u16, body: &str) {
+    /// Responds to a command that `came` then.
+    fn respond(&self, id: &str, unique_id: &RawValue, came: Instant, status: u16, body: &str) {
         let subject: Arc<str> = topic::responses(id).into();
-        self.say(&subject, topic::response(unique_id, status, body), true);
+        let body = topic::response(unique_id, status, body);
+        self.say(&subject, body, Some(came + PATIENCE));
     }
 }

@@ -101,7 +101,11 @@ impl Host {
         };
         let now = Instant::now();
         dialog.stage = match (dialog.stage, taken) {
-            (Stage::Offered(of), true) if of == number => Stage::Awaited,
+            (Stage::Offered(of), true) if of == number => {
+                // Applications begin with one call after the other.
+                dialog.deadline = now + self.settings.max_wait;
+                Stage::Awaited
+            }
             (Stage::Offered(of), false) if of == number => Stage::New(dialog.next_try(now)),
             (Stage::Greeting(of), true) if of == number => {
                 dialog.held.pop_front();
@@ -115,7 +119,7 @@ impl Host {
             let held = std::mem::take(&mut dialog.held);
             let subject: Arc<str> = topic::events(&id).into();
             for event in held {
-                self.say(&subject, event, false);
+                self.say(&subject, event, None);
             }
         }
         self.advance(&id);
@@ -135,7 +139,9 @@ impl Host {
                 return Some(Instant::now());
             }
             _ => {
-                let (application, lasts) = (&self.settings.application, self.settings.max_wait);
+                let application = &self.settings.application;
+                // Who gets it at the last moment has some left to show himself.
+                let lasts = self.settings.max_wait.mul_f32(0.9);
                 let origin = self.standing.origin();
                 let server = self.settings.server.as_deref();
                 let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());

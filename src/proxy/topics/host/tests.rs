@@ -142,9 +142,9 @@ impl House {
         while let Ok(item) = self.host.buffer.receiver().try_recv() {
             if let Item::Direct(direct) = item {
                 let body: Value = serde_json::from_slice(&direct.message.body).unwrap();
-                told.push(match direct.once {
-                    true => body["status_code"].to_string(),
-                    false => body["type"].as_str().unwrap().to_owned(),
+                told.push(match direct.until {
+                    Some(_) => body["status_code"].to_string(),
+                    None => body["type"].as_str().unwrap().to_owned(),
                 });
             }
         }
@@ -277,6 +277,42 @@ fn commands_take_turns() {
         house.command(&dialog, "/channels/c/ring");
     }
     assert_eq!(house.told(), ["503"; 5]);
+}
+
+#[test]
+fn an_application_does_not_wait_for_ever() {
+    let mut house = House::new(LONG);
+    let dialog = house.talking("c");
+    house.command(&dialog, "/channels/c/answer");
+    house.command(&dialog, "/channels/c/ring");
+    house.clock();
+    assert!(house.told().is_empty());
+    // As if the first had come long ago.
+    let id: Arc<str> = dialog.as_str().into();
+    let number = *house.host.under_way.keys().next().unwrap();
+    house.host.under_way.get_mut(&number).unwrap().age(LONG);
+    let state = house.host.dialogs.get_mut(&id).unwrap();
+    state.look = None;
+    house.host.look_for_late(&id);
+    assert_eq!(house.told(), ["504"]);
+    assert_eq!(house.host.under_way.len(), 1, "the next waits for its end");
+    house.answer(&dialog, 204, &json!(null));
+    assert!(house.told().is_empty(), "nobody waits for it");
+    house.answer(&dialog, 204, &json!(null));
+    assert_eq!(house.told(), ["204"]);
+    house.command(&dialog, "/channels/c/ring");
+    house.command(&dialog, "/channels/c/hold");
+    let state = house.host.dialogs.get_mut(&id).unwrap();
+    state.commands[0].0 = Instant::now().checked_sub(LONG).unwrap();
+    state.look = None;
+    house.host.look_for_late(&id);
+    assert_eq!(house.told(), ["503"]);
+    house.answer(&dialog, 204, &json!(null));
+    assert_eq!(house.told(), ["204"]);
+    assert!(
+        house.host.under_way.is_empty(),
+        "the late one is not carried out"
+    );
 }
 
 #[test]
