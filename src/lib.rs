@@ -30,7 +30,7 @@
 //! | thread | does | waits for |
 //! |---|---|---|
 //! | `main` | conducts: hears what happened, gives orders | an event |
-//! | `conductor` | the same for each application after the first, which has all but the last two threads of its own | an event |
+//! | `conductor` | the same for one more application; each has its own of all that follow but `signals` and `log` | an event |
 //! | `ingest` | reads the websocket into the buffer, connects again | Asterisk |
 //! | `publisher` | publishes events and statuses; the only one that does | the buffer, the bus |
 //! | `sub-get`, `-data`, `-command`, `-create`, `-ping` | take requests in, a class each | the bus |

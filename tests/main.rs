@@ -9,6 +9,7 @@
 mod announce;
 #[path = "bench/checks.rs"]
 mod bench;
+mod config_json;
 mod conformance;
 mod defects;
 mod events;

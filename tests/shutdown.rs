@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::support::asterisk::{Asterisk, PASSWORD, USER};
 use crate::support::bus::{Bus, BusKind, Server, on_each_bus};
 use crate::support::nats::{BUS_PASSWORD, NatsServer};
-use crate::support::proxy::{ProxyBuilder, ProxyProcess};
+use crate::support::proxy::{ProxyBuilder, refused};
 use crate::support::rig::Rig;
 use crate::support::server::Reply;
 use crate::support::wait::{SOON, wait_until};
@@ -222,18 +222,6 @@ fn complete() -> ProxyBuilder {
         .env("ARI_APPLICATION", "conf")
         .env("ARI_USERNAME", USER)
         .env("ARI_PASSWORD", PASSWORD)
-}
-
-/// Starts `builder`, which must be refused in one line that has all of `words` in it.
-fn refused(builder: ProxyBuilder, words: &[&str]) {
-    let mut proxy: ProxyProcess = builder.spawn();
-    assert_eq!(proxy.wait_exit(SOON), Some(2), "{words:?}");
-    let lines = proxy.lines();
-    assert_eq!(lines.len(), 1, "{lines:?}");
-    for word in words {
-        assert!(lines[0].contains(word), "{word} in {lines:?}");
-    }
-    assert!(!lines[0].contains(PASSWORD), "{lines:?}");
 }
 
 #[test]

@@ -175,3 +175,114 @@ fn broken(error: &Error) -> AriError {
         other => AriError::Broken(other.to_string()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{OnReplaced, Secret};
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+
+    /// A password that is the same in a URL, so that it is found wherever it comes up.
+    const PASSWORD: &str = "hunter2";
+
+    fn ari(url: &str) -> Ari {
+        Ari {
+            application: "a b&c".to_owned(),
+            username: "us er".to_owned(),
+            password: Secret::new(PASSWORD),
+            http_url: String::new(),
+            websocket_url: url.to_owned(),
+            origin: None,
+            api_key: true,
+            asterisk_id: None,
+            on_replaced: OnReplaced::Exit,
+            replaced_pause: Duration::ZERO,
+            snapshot: false,
+        }
+    }
+
+    fn header<'a>(request: &'a Request<()>, name: &str) -> Option<&'a str> {
+        request.headers().get(name)?.to_str().ok()
+    }
+
+    #[test]
+    fn what_is_sent() {
+        let mut ari = ari("ws://h:8088/ari/events");
+        let request = request(&ari).unwrap();
+        let target = "/ari/events?app=a%20b%26c&api_key=us%20er:hunter2";
+        assert_eq!(request.uri().path_and_query().unwrap(), target);
+        assert_eq!(header(&request, "Host"), Some("h:8088"));
+        let basic = "Basic dXMgZXI6aHVudGVyMg==";
+        assert_eq!(header(&request, "Authorization"), Some(basic));
+        assert_eq!(header(&request, "Origin"), None);
+
+        ari.password = Secret::new("a:+&=%#ü");
+        ari.origin = Some("http://localhost/".to_owned());
+        let request = super::request(&ari).unwrap();
+        let query = "app=a%20b%26c&api_key=us%20er:a:%2B%26%3D%25%23%C3%BC";
+        assert_eq!(request.uri().query(), Some(query));
+        assert_eq!(header(&request, "Origin"), Some("http://localhost/"));
+
+        ari.api_key = false;
+        let request = super::request(&ari).unwrap();
+        assert_eq!(request.uri().query(), Some("app=a%20b%26c"));
+    }
+
+    #[test]
+    fn urls_that_cannot_be_used_are_not_printed() {
+        let mut long = ari("ws://h");
+        long.password = Secret::new(PASSWORD.repeat(10_000));
+        let mut odd = ari("ws://h");
+        odd.origin = Some("a\r\nb".to_owned());
+        for ari in [ari("ws://h\\"), ari("ws://:"), ari("no"), long, odd] {
+            let error = Websocket::connect(&ari).err().unwrap();
+            assert!(!format!("{error} {error:?}").contains(PASSWORD), "{error}");
+        }
+    }
+
+    /// Servers that say the request back to who sent it, in every way that tungstenite refuses.
+    #[test]
+    fn no_answer_has_the_request_printed() {
+        let accepted =
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade";
+        for answer in [
+            "".to_owned(),
+            "{request}".to_owned(),
+            "HTTP/1.0 200 OK\r\n\r\n{request}".to_owned(),
+            "HTTP/1.1 200 {target}\r\n\r\n{request}".to_owned(),
+            "HTTP/1.1 302 Found\r\nLocation: {target}\r\n\r\n".to_owned(),
+            "HTTP/1.1 401 {target}\r\n{target}: x\r\n\r\n".to_owned(),
+            "HTTP/1.1 400 Bad Request\r\nX: {target}\r\n\r\n{request}".to_owned(),
+            "HTTP/1.1 101 {target}\r\nUpgrade: {target}\r\n\r\n".to_owned(),
+            format!("{accepted}\r\nSec-WebSocket-Accept: {{target}}\r\n\r\n"),
+            format!("{accepted}\r\nSec-WebSocket-Protocol: {{target}}\r\n\r\n"),
+            format!("{accepted}\r\nX: \u{0}{{target}}\r\n\r\n"),
+        ] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let url = format!("ws://{}/ari/events", listener.local_addr().unwrap());
+            let server = std::thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = Vec::new();
+                let mut byte = [0];
+                while !request.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
+                    request.push(byte[0]);
+                }
+                let request = String::from_utf8(request).unwrap();
+                let target = request.split(' ').nth(1).unwrap().to_owned();
+                let answer = answer.replace("{request}", &request);
+                let answer = answer.replace("{target}", &target);
+                stream.write_all(answer.as_bytes()).unwrap();
+                request
+            });
+            let error = Websocket::connect(&ari(&url)).err().unwrap();
+            let request = server.join().unwrap();
+            assert!(request.contains(PASSWORD), "{request}");
+            let said = format!("{error} {error:?}");
+            assert!(
+                !said.contains(PASSWORD) && !said.contains("aHVudGVyMg"),
+                "{said}"
+            );
+        }
+    }
+}

@@ -122,3 +122,86 @@ pub(super) fn invalid(place: &str, problem: impl Into<String>, tree: &Tree) -> C
 pub(super) fn is_called(name: &str, known: &str) -> bool {
     name.eq_ignore_ascii_case(known)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::file::tests::parsed;
+
+    #[test]
+    fn types_and_members_set_twice() {
+        for (member, said) in [
+            (
+                "\"ws_password\": [\"secret\"]",
+                "ws_password: must be a text (from file x)",
+            ),
+            (
+                "\"WS_password\": 12345",
+                "WS_password: must be a text (from file x)",
+            ),
+            ("\"origin\": true", "origin: must be a text (from file x)"),
+            (
+                "\"server_id\": {}",
+                "server_id: must be a text (from file x)",
+            ),
+            (
+                "\"Stasis_url\": \"secret\"",
+                "stasis_url: is set twice (from file x)",
+            ),
+            (
+                "\"applications\": \"a\"",
+                "applications: must be a list of texts (from file x)",
+            ),
+            (
+                "\"applications\": {}",
+                "applications: must be a list of texts (from file x)",
+            ),
+            (
+                "\"applications\": [\"a\", 1]",
+                "applications: must be a list of texts (from",
+            ),
+            (
+                "\"applications\": [null]",
+                "applications: must be a list of texts (from file x)",
+            ),
+            (
+                "\"applications\": [\"a,b\"]",
+                "applications: has a text with a comma (from",
+            ),
+            (
+                "\"message_bus\": 1",
+                "message_bus: must be a text (from file x)",
+            ),
+            (
+                "\"message_bus\": \"NATS\", \"bus_config\": []",
+                "bus_config: must be an object (from file x)",
+            ),
+            (
+                "\"message_bus\": \"NATS\", \"bus_config\": \"secret\"",
+                "bus_config: must be an object (from file x)",
+            ),
+            (
+                "\"message_bus\": \"NATS\", \"Bus_Config\": {\"URL\": 1}",
+                "Bus_Config.URL: must be a text (from file x)",
+            ),
+            (
+                "\"message_bus\": \"NATS\", \"bus_config\": {\"queue\": {}}",
+                "bus_config.queue: must be a text (from file x)",
+            ),
+            (
+                "\"message_bus\": \"NATS\", \"bus_config\": {\"url\": \"\", \"URL\": null}",
+                "bus_config.url: is set twice (from file x)",
+            ),
+            (
+                "\"origin\": \"\\ud800\"",
+                "file x: is not valid JSON at line 1 column",
+            ),
+        ] {
+            let error = parsed(&format!("{{\"stasis_url\": \"http://h\", {member}}}")).unwrap_err();
+            assert!(error.starts_with(said), "{member}: {error}");
+            assert!(
+                !error.contains("secret") && !error.contains("12345"),
+                "{error}"
+            );
+        }
+    }
+}

@@ -46,7 +46,7 @@ impl Settings {
         &mut self,
         key: &'static Key,
     ) -> Result<Option<String>, ConfigError> {
-        self.optional_text(key, text::name)
+        self.optional(key, text::name, str::to_owned)
     }
 
     /// Names for subjects, at least one.
@@ -54,19 +54,20 @@ impl Settings {
         self.take(key, text::names, |names| names.join(","))
     }
 
-    /// Text that `check` accepts and that is not needed: none where it is empty.
-    pub(super) fn optional_text(
+    /// A line of text that is not needed.
+    pub(super) fn optional_line(
         &mut self,
         key: &'static Key,
-        check: impl Fn(&str) -> Result<String, String>,
     ) -> Result<Option<String>, ConfigError> {
-        let check = |text: &str| match text {
-            "" => Ok(None),
-            _ => check(text).map(Some),
-        };
-        self.take(key, check, |text| {
-            text.clone().unwrap_or_else(|| "not set".to_owned())
-        })
+        self.optional(key, text::line, str::to_owned)
+    }
+
+    /// The value of an HTTP header that is not needed; it may be a URL.
+    pub(super) fn optional_header(
+        &mut self,
+        key: &'static Key,
+    ) -> Result<Option<String>, ConfigError> {
+        self.optional(key, text::header, url::redact)
     }
 
     /// The beginning of subjects.
@@ -129,12 +130,13 @@ impl Settings {
         &mut self,
         key: &'static Key,
         parse: impl Fn(&str) -> Option<T>,
-        show: impl Fn(&T) -> String,
     ) -> Result<T, ConfigError> {
-        let check = |text: &str| {
-            parse(text).ok_or_else(|| format!("{text:?} is not {}", key.kind.words().join(" or ")))
+        let check = |text: &str| match parse(text) {
+            Some(choice) => Ok((choice, text.to_owned())),
+            None => Err(format!("{text:?} is not {}", key.kind.words().join(" or "))),
         };
-        self.take(key, check, show)
+        let (choice, _) = self.take(key, check, |(_, text)| text.clone())?;
+        Ok(choice)
     }
 
     /// The log level: debug where `verbose` is set, unless the same or a stronger source sets the
@@ -157,6 +159,22 @@ impl Settings {
         let shown = level.value.as_str().to_ascii_lowercase();
         self.note(level.key, &shown, &level.source);
         Ok(level.value)
+    }
+
+    fn optional(
+        &mut self,
+        key: &'static Key,
+        check: impl Fn(&str) -> Result<String, String>,
+        show: impl Fn(&str) -> String,
+    ) -> Result<Option<String>, ConfigError> {
+        let check = |text: &str| match text {
+            "" => Ok(None),
+            _ => check(text).map(Some),
+        };
+        self.take(key, check, |text| match text {
+            Some(text) => show(text),
+            None => "not set".to_owned(),
+        })
     }
 
     fn take<T>(

@@ -80,7 +80,7 @@ impl ProxyBuilder {
         self
     }
 
-    /// Writes a file of this name into the proxy's home.
+    /// Writes a file of this name into the proxy's home, where it is started too.
     pub(crate) fn home_file(mut self, name: &str, text: &str) -> ProxyBuilder {
         self.home_file = Some((name.to_owned(), text.to_owned()));
         self
@@ -103,6 +103,7 @@ impl ProxyBuilder {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("HOME", &directory.path)
+            .current_dir(&directory.path)
             .envs(self.environment)
             .args(self.arguments)
             .stdin(Stdio::null())
@@ -129,6 +130,18 @@ impl ProxyBuilder {
             _directory: directory,
         }
     }
+}
+
+/// Starts `builder`, which must be refused in one line that has all of `words` in it.
+pub(crate) fn refused(builder: ProxyBuilder, words: &[&str]) {
+    let mut proxy = builder.spawn();
+    assert_eq!(proxy.wait_exit(SOON), Some(2), "{words:?}");
+    let lines = proxy.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for word in words {
+        assert!(lines[0].contains(word), "{word} in {lines:?}");
+    }
+    assert!(!lines[0].contains(PASSWORD), "{lines:?}");
 }
 
 type Lines = Arc<Mutex<Vec<String>>>;

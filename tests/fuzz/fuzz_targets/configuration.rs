@@ -92,7 +92,13 @@ fn with_password(file: &[u8]) -> Vec<u8> {
     match is_json {
         Some(rest) => {
             let comma = if rest.trim_ascii() == b"}" { "" } else { "," };
-            let password = format!(r#"{{"ari.password":"{SECRET}"{comma}"#);
+            let mark = b"stasis_url";
+            let is_mark = |part: &[u8]| part.eq_ignore_ascii_case(mark);
+            let name = match rest.windows(mark.len()).any(is_mark) {
+                true => "ws_password",
+                false => "ari.password",
+            };
+            let password = format!(r#"{{"{name}":"{SECRET}"{comma}"#);
             [password.as_bytes(), rest].concat()
         }
         None => [file, format!("\nari.password: {SECRET}\n").as_bytes()].concat(),

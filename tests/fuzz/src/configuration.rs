@@ -123,12 +123,19 @@ fn check(config: &Config) {
     assert!((1..=10_000_000).contains(&config.events.max_count));
     assert!((1024..=2 << 30).contains(&config.events.max_bytes));
     assert!((1..=10_000_000).contains(&config.dialogs_max));
+    assert!((1..=1_000_000).contains(&config.topics.most));
+    assert!((1..=1_000_000).contains(&config.topics.held));
+    let applications = value_of("ari.application").unwrap_or_default();
+    assert_eq!(applications.split(',').count(), 1 + config.further().count());
+    let origin = ari.origin.as_deref().unwrap_or_default();
+    assert!(http::HeaderValue::from_str(origin).is_ok(), "{origin:?}");
     for duration in [
         ari.replaced_pause,
         config.workers.max_wait,
         config.http.connect_timeout,
         config.http.response_timeout,
         config.events.max_age,
+        config.topics.max_wait,
     ] {
         let accepted = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
         assert!(accepted.contains(&duration), "{duration:?}");
