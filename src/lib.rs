@@ -41,7 +41,8 @@
 //! | `watch` | asks Asterisk for its id | 10 s, Asterisk |
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
-//! | `bus-taken` | hears what the server has taken of what left, and whether it lives (NATS) | the bus |
+//! | `bus-taken` | hears what the server has taken of what left, whether it lives, and commands (NATS) | the bus |
+//! | `bus-topics` | writes what is handed over for the topics of dialogs (NATS) | being kicked, the bus |
 //! | `bus-flush` | flushes the connection that requests come on (NATS) | being kicked, the bus |
 //! | `bus-confirm` | hears whether the broker takes events, and of the link's end (RabbitMQ) | the bus |
 //! | `bus-answers` | keeps the connection for answers (RabbitMQ) | the bus |

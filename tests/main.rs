@@ -12,6 +12,7 @@ mod bench;
 mod config_json;
 mod conformance;
 mod defects;
+mod dialog_links;
 mod events;
 mod faults;
 mod flood;

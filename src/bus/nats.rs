@@ -28,7 +28,9 @@ mod incoming;
 mod opening;
 mod outgoing;
 mod protocol;
+mod said;
 mod socket;
+mod topics;
 
 use std::fmt;
 use std::sync::Arc;
@@ -41,6 +43,7 @@ use self::dial::{Dialled, dial};
 use self::inbox::NatsInbox;
 use self::incoming::Incoming;
 use self::outgoing::Outgoing;
+use self::topics::{Limits, NatsTopics};
 use super::link::Use;
 use super::places::Places;
 use super::{BusError, Hear, Link, Mark, Reply, Terms, Topic, Topics};
@@ -49,7 +52,7 @@ use crate::logging::Occasionally;
 use crate::wire::subject::publishable;
 
 /// A link to one NATS server: the connection that everything leaves on, by which it lives and dies,
-/// and the one that requests come on.
+/// where also the commands of dialogs come, and the one that requests come on.
 pub struct NatsLink {
     outgoing: Arc<Outgoing>,
     incoming: Arc<Incoming>,
@@ -170,8 +173,18 @@ impl Link for NatsLink {
         Ok(())
     }
 
-    fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
-        Err(BusError::Lost)
+    fn topics(
+        &self,
+        _: &str,
+        group: Option<&str>,
+        hear: Hear,
+    ) -> Result<Box<dyn Topics>, BusError> {
+        let limits = Limits {
+            largest: self.largest,
+            headers: self.headers,
+        };
+        let topics = NatsTopics::start(&self.outgoing, limits, group, hear)?;
+        Ok(Box::new(topics))
     }
 
     fn check(&self) {

@@ -4,7 +4,8 @@ use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-use super::protocol::{self, Info, Lines, PING, PONG, Said};
+use super::protocol::{self, PING, PONG};
+use super::said::{Info, Lines, NotNats, Said};
 use super::socket::Socket;
 use crate::bus::BusError;
 use crate::config::BusServer;
@@ -73,6 +74,10 @@ pub(super) fn is_timeout(error: &io::Error) -> bool {
     )
 }
 
+fn no_server() -> io::Error {
+    io::Error::other("it is not a NATS server")
+}
+
 enum Failure {
     Io(io::Error),
     /// The server's words, or what is wrong with its certificate.
@@ -97,11 +102,10 @@ impl Talk<'_> {
         tcp.set_nodelay(true)?;
         tcp.set_write_timeout(Some(GREETING))?;
         let socket = Socket::plain(tcp);
-        let line = self.line(&socket)?;
-        let Said::Info(info) = Said::of(&line) else {
-            return Err(io::Error::other("it is not a NATS server").into());
+        let Said::Info(info) = self.next(&socket)? else {
+            return Err(no_server().into());
         };
-        let info: Info = serde_json::from_str(info)
+        let info: Info = serde_json::from_str(&info)
             .map_err(|error| io::Error::other(format!("its INFO cannot be read: {error}")))?;
         let tls = self.server.tls || info.tls_required;
         let socket = match tls {
@@ -113,15 +117,14 @@ impl Talk<'_> {
                 })?,
             false => socket,
         };
-        let connect = protocol::connect(self.server, name, tls);
+        let connect = protocol::connect(self.server, name, tls, info.headers);
         socket.write(&[connect.as_bytes(), PING].concat())?;
         loop {
-            let line = self.line(&socket)?;
-            match Said::of(&line) {
+            match self.next(&socket)? {
                 Said::Pong => break,
                 Said::Ping => socket.write(PONG)?,
-                Said::Error(why) => return Err(Failure::Refused(why.to_owned())),
-                Said::Info(_) | Said::Other(_) => {}
+                Said::Error(why) => return Err(Failure::Refused(why)),
+                Said::Info(_) | Said::Message(_) | Said::Other => {}
             }
         }
         // From now on a write waits as long as the link lives.
@@ -148,14 +151,11 @@ impl Talk<'_> {
         Ok(socket)
     }
 
-    /// The next line, before the deadline.
-    fn line(&mut self, socket: &Socket) -> io::Result<String> {
+    /// What it says next, before the deadline.
+    fn next(&mut self, socket: &Socket) -> io::Result<Said> {
         loop {
-            if let Some(line) = self.lines.next() {
-                return Ok(line);
-            }
-            if self.lines.is_too_long() {
-                return Err(io::Error::other("it is not a NATS server"));
+            if let Some(said) = self.lines.next().map_err(|NotNats| no_server())? {
+                return Ok(said);
             }
             self.read(socket)?;
         }

@@ -5,6 +5,14 @@
 //! What is handed over is collected, and written by whoever flushes, without a thread between. While
 //! one writes, others leave what they have to it. What the server has taken is asked for with a PING
 //! every [`PIECE`] bytes, and when there has been no answer for [`LINGER`].
+//!
+//! What the topics of dialogs need goes among it, so that a subscription is there before what is published
+//! after it. Who hands that over waits for nothing, and leaves the writing to a thread for it, [`topics`].
+//!
+//! [`topics`]: super::topics
+
+mod listening;
+mod taken;
 
 use std::collections::VecDeque;
 use std::io;
@@ -16,11 +24,11 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::connection::lock;
-use super::dial::is_timeout;
-use super::protocol::{self, Lines, PING, PONG, Said};
+use super::protocol::{self, PING};
+use super::said::Lines;
 use super::socket::Socket;
+use super::topics::{Listening, Offer};
 use crate::bus::BusError;
-use crate::logging::Occasionally;
 
 /// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
 /// for 10 000 events a second over a link that delays 200 ms.
@@ -55,6 +63,10 @@ pub(super) struct Outgoing {
     handed: AtomicU64,
     /// Bytes that the server has taken.
     taken: AtomicU64,
+    /// The number of the subscription that was made last.
+    sids: AtomicU64,
+    /// What listens on it.
+    listening: Mutex<Option<Arc<Listening>>>,
 }
 
 /// What is on its way out.
@@ -70,9 +82,9 @@ struct Out {
     tired: bool,
     /// How many threads wait to do it instead.
     successors: usize,
-    /// How much was handed over before each PING that is not answered yet, and when it was put.
-    pings: VecDeque<(u64, Instant)>,
-    /// When one was answered last.
+    /// The PINGs that are not answered yet.
+    pings: VecDeque<Ping>,
+    /// When one was answered, or a message came, last.
     heard: Option<Instant>,
     /// How much was handed over before the last PING.
     asked: u64,
@@ -82,11 +94,21 @@ struct Out {
     why: Option<(String, Instant)>,
 }
 
+/// A PING that is not answered yet.
+struct Ping {
+    /// How much was handed over before it.
+    handed: u64,
+    /// When it was.
+    when: Instant,
+    /// What was offered just before it.
+    offer: Option<Offer>,
+}
+
 impl Out {
     fn is_silent(&self) -> bool {
         let first = self.pings.front();
         // A slow link takes long for what is between two PINGs: it is not silent.
-        first.is_some_and(|(_, when)| self.heard.max(Some(*when)).is_some_and(is_long_ago))
+        first.is_some_and(|ping| self.heard.max(Some(ping.when)).is_some_and(is_long_ago))
     }
 }
 
@@ -107,6 +129,8 @@ impl Outgoing {
             ended: AtomicBool::new(false),
             handed: AtomicU64::new(0),
             taken: AtomicU64::new(0),
+            sids: AtomicU64::new(0),
+            listening: Mutex::default(),
         });
         let reader = Arc::clone(&outgoing);
         thread::Builder::new()
@@ -160,11 +184,9 @@ impl Outgoing {
             }
             let handed = self.all_handed();
             if handed - self.all_taken() < WINDOW {
-                let before = out.waiting.len();
-                protocol::put(&mut out.waiting, subject, headers, body);
-                let handed = handed + (out.waiting.len() - before) as u64;
-                self.handed.store(handed, Ordering::Release);
-                return Ok(handed);
+                return Ok(self.append(&mut out, |waiting| {
+                    protocol::put(waiting, subject, headers, body);
+                }));
             }
             out = if out.waiting.is_empty() || out.writing {
                 self.sleep(out)
@@ -173,6 +195,15 @@ impl Outgoing {
                 lock(&self.out)
             };
         }
+    }
+
+    /// Puts what `put` puts after all that was handed over; how much that is then.
+    fn append(&self, out: &mut Out, put: impl FnOnce(&mut Vec<u8>)) -> u64 {
+        let before = out.waiting.len();
+        put(&mut out.waiting);
+        let handed = self.all_handed() + (out.waiting.len() - before) as u64;
+        self.handed.store(handed, Ordering::Release);
+        handed
     }
 
     /// Writes what was handed over, or leaves it to the thread that is writing.
@@ -225,9 +256,18 @@ impl Outgoing {
 
     /// Puts a PING after all that was handed over.
     fn ask(&self, out: &mut Out) {
+        self.ask_of(out, None);
+    }
+
+    /// The same, where the last of it is an `offer`.
+    fn ask_of(&self, out: &mut Out, offer: Option<Offer>) {
         out.waiting.extend_from_slice(PING);
         out.asked = self.all_handed();
-        out.pings.push_back((out.asked, Instant::now()));
+        out.pings.push_back(Ping {
+            handed: out.asked,
+            when: Instant::now(),
+            offer,
+        });
         out.resting = false;
     }
 
@@ -275,97 +315,16 @@ impl Outgoing {
         drop(lock(&self.out));
         self.progress.notify_all();
     }
-
-    /// The reader: hears what the server has taken, and asks it now and then. Ends with the connection.
-    fn read(&self, mut lines: Lines) -> io::Result<()> {
-        let occasionally = Occasionally::new();
-        let mut limit = Duration::ZERO;
-        while !self.has_ended() {
-            while let Some(line) = lines.next() {
-                self.hear(&line, &occasionally);
-            }
-            if lines.is_too_long() {
-                return Err(io::Error::other("the server says what is not NATS"));
-            }
-            let patience = self.patience();
-            if limit != patience {
-                self.socket.set_read_timeout(patience)?;
-                limit = patience;
-            }
-            match self.socket.read(lines.end()) {
-                Ok(true) => {}
-                Ok(false) => return Err(io::Error::other("the server ended the connection")),
-                Err(error) if is_timeout(&error) => self.look(limit == IDLE)?,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    /// How long to wait for what the server says.
-    fn patience(&self) -> Duration {
-        let out = lock(&self.out);
-        if out.resting { IDLE } else { LINGER }
-    }
-
-    /// Nothing was heard for a while: asks the server if there is reason to.
-    fn look(&self, idle: bool) -> io::Result<()> {
-        let mut out = lock(&self.out);
-        if out.is_silent() {
-            out.why = Some(("it does not answer".to_owned(), Instant::now()));
-            return Err(io::Error::other("the server does not answer"));
-        }
-        if !out.pings.is_empty() {
-            return Ok(());
-        }
-        if idle || !self.has_taken(self.all_handed()) {
-            self.ask(&mut out);
-            self.write(out);
-        } else {
-            out.resting = true;
-        }
-        Ok(())
-    }
-
-    fn hear(&self, line: &str, occasionally: &Occasionally) {
-        match Said::of(line) {
-            Said::Pong => {
-                let mut out = lock(&self.out);
-                if let Some((taken, _)) = out.pings.pop_front() {
-                    out.heard = Some(Instant::now());
-                    self.taken.fetch_max(taken, Ordering::AcqRel);
-                    self.progress.notify_all();
-                }
-            }
-            Said::Ping => {
-                let mut out = lock(&self.out);
-                // Who asks on and on and reads nothing is not answered without end.
-                if out.waiting.len() < WINDOW as usize {
-                    out.waiting.extend_from_slice(PONG);
-                }
-                self.write(out);
-            }
-            // A refused permission comes with every message: said now and then.
-            Said::Error(why) => {
-                lock(&self.out).why = Some((why.to_owned(), Instant::now()));
-                if !self.has_ended() && occasionally.now() {
-                    log::warn!("bus: {why}");
-                } else {
-                    log::debug!("bus: {why}");
-                }
-            }
-            Said::Info(_) | Said::Other(_) => {}
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bus::nats::protocol::PONG;
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    fn connected() -> (Arc<Outgoing>, TcpStream) {
+    pub(super) fn connected() -> (Arc<Outgoing>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let server = listener.accept().unwrap().0;
@@ -449,23 +408,5 @@ mod tests {
         outgoing.end();
         settling.join().unwrap();
         assert_eq!(settled, Ok(false));
-    }
-
-    #[test]
-    fn a_server_that_asks_on_and_on_and_reads_nothing() {
-        let (outgoing, mut server) = connected();
-        // Some thread writes, without an end.
-        lock(&outgoing.out).writing = true;
-        let pings = PING.repeat(WINDOW as usize / PONG.len());
-        for _ in 0..4 {
-            server.write_all(&pings).unwrap();
-        }
-        server.write_all(b"-ERR 'over'\r\n").unwrap();
-        while outgoing.why().is_none() && !outgoing.has_ended() {
-            thread::yield_now();
-        }
-        let waiting = lock(&outgoing.out).waiting.len();
-        outgoing.end();
-        assert!(waiting < 2 * WINDOW as usize, "{waiting}");
     }
 }

@@ -1,7 +1,6 @@
-//! What is said on a NATS connection that publishes: lines and bodies, without I/O (docs.nats.io,
+//! What we say on a NATS connection of ours: lines and bodies, without I/O (docs.nats.io,
 //! "Client Protocol").
 
-use serde::Deserialize;
 use serde_json::json;
 
 use crate::bus::Mark;
@@ -12,86 +11,8 @@ use crate::config::BusServer;
 pub(super) const PING: &[u8] = b"PING\r\n";
 /// Answers the server's PING.
 pub(super) const PONG: &[u8] = b"PONG\r\n";
-/// The longest line taken of a server, in bytes: its INFO names every server of a cluster.
-const LONGEST: usize = 64 * 1024;
-/// What messages may hold where the server does not say, in bytes.
-const LARGEST_BODY: usize = 1024 * 1024;
-
-/// What a server says of itself first.
-#[derive(Debug, Deserialize)]
-pub(super) struct Info {
-    /// The largest body that it takes, headers included, in bytes.
-    #[serde(default = "largest_body")]
-    pub(super) max_payload: usize,
-    /// Whether it takes headers.
-    #[serde(default)]
-    pub(super) headers: bool,
-    /// Whether it talks on over TLS only.
-    #[serde(default)]
-    pub(super) tls_required: bool,
-}
-
-fn largest_body() -> usize {
-    LARGEST_BODY
-}
-
-/// A line of a server.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Said<'a> {
-    /// Its INFO, as JSON.
-    Info(&'a str),
-    /// It asks whether we live.
-    Ping,
-    /// It has taken what was before a PING.
-    Pong,
-    /// What it minds.
-    Error(&'a str),
-    /// What asks for nothing.
-    Other(&'a str),
-}
-
-impl Said<'_> {
-    /// What `line` says.
-    pub(super) fn of(line: &str) -> Said<'_> {
-        let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
-        match word {
-            _ if word.eq_ignore_ascii_case("INFO") => Said::Info(rest),
-            _ if word.eq_ignore_ascii_case("PING") => Said::Ping,
-            _ if word.eq_ignore_ascii_case("PONG") => Said::Pong,
-            "-ERR" => Said::Error(rest.trim().trim_matches('\'')),
-            _ => Said::Other(line),
-        }
-    }
-}
-
-/// Lines, put together from what is read.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
-    bytes: Vec<u8>,
-}
-
-impl Lines {
-    /// Where to put what is read.
-    pub(super) fn end(&mut self) -> &mut Vec<u8> {
-        &mut self.bytes
-    }
-
-    /// Takes out the next line, if it is whole.
-    pub(super) fn next(&mut self) -> Option<String> {
-        let end = self.bytes.iter().position(|byte| *byte == b'\n')?;
-        let rest = self.bytes.split_off(end + 1);
-        let line = std::mem::replace(&mut self.bytes, rest);
-        Some(String::from_utf8_lossy(&line).trim_end().to_owned())
-    }
-
-    /// Whether what is read is no line any more.
-    pub(super) fn is_too_long(&self) -> bool {
-        self.bytes.len() > LONGEST
-    }
-}
-
-/// How we introduce ourselves under `name`.
-pub(super) fn connect(server: &BusServer, name: &str, tls: bool) -> String {
+/// How we introduce ourselves under `name`, over TLS or not, to a server that takes headers or does not.
+pub(super) fn connect(server: &BusServer, name: &str, tls: bool, headers: bool) -> String {
     let mut connect = json!({
         "verbose": false,
         "pedantic": false,
@@ -102,6 +23,8 @@ pub(super) fn connect(server: &BusServer, name: &str, tls: bool) -> String {
         "protocol": 1,
         "echo": false,
         "headers": true,
+        // It is told with headers that nobody listens: a server without them lets nobody in who asks.
+        "no_responders": headers,
     });
     match (&server.username, &server.password) {
         (Some(user), Some(password)) => {
@@ -151,6 +74,34 @@ fn put_size(out: &mut Vec<u8>, size: usize) {
     out.extend_from_slice(digits.get(start..).unwrap_or_default());
 }
 
+/// Puts a message whose answers go to `reply`.
+pub(super) fn put_request(out: &mut Vec<u8>, subject: &str, reply: &str, body: &[u8]) {
+    out.reserve(subject.len() + reply.len() + body.len() + AROUND);
+    for word in ["PUB ", subject, " ", reply] {
+        out.extend_from_slice(word.as_bytes());
+    }
+    put_size(out, body.len());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(body);
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Puts the beginning of the subscription of number `sid`, as a member of `group` if there is one.
+pub(super) fn put_sub(out: &mut Vec<u8>, subject: &str, group: Option<&str>, sid: u64) {
+    out.extend_from_slice(
+        match group {
+            Some(group) => format!("SUB {subject} {group} {sid}\r\n"),
+            None => format!("SUB {subject} {sid}\r\n"),
+        }
+        .as_bytes(),
+    );
+}
+
+/// Puts its end.
+pub(super) fn put_unsub(out: &mut Vec<u8>, sid: u64) {
+    out.extend_from_slice(format!("UNSUB {sid}\r\n").as_bytes());
+}
+
 /// What surrounds a message at most, in bytes.
 const AROUND: usize = 64;
 
@@ -191,34 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_says() {
-        assert_eq!(Said::of("PING"), Said::Ping);
-        assert_eq!(Said::of("PONG"), Said::Pong);
+    fn subscriptions_and_requests() {
+        let mut out = Vec::new();
+        put_sub(&mut out, "commands_d", Some("group"), 12);
+        put_sub(&mut out, "_INBOX.x.*", None, 1);
+        put_request(&mut out, "app", "_INBOX.x.3", b"body");
+        put_unsub(&mut out, 12);
         assert_eq!(
-            Said::of("-ERR 'Authorization Violation'"),
-            Said::Error("Authorization Violation")
+            String::from_utf8(out).unwrap(),
+            "SUB commands_d group 12\r\nSUB _INBOX.x.* 1\r\n\
+             PUB app _INBOX.x.3 4\r\nbody\r\nUNSUB 12\r\n"
         );
-        assert_eq!(Said::of("+OK"), Said::Other("+OK"));
-        let Said::Info(info) = Said::of(r#"INFO {"max_payload":5,"tls_required":true} "#) else {
-            panic!("an INFO");
-        };
-        let info: Info = serde_json::from_str(info).unwrap();
-        assert_eq!((info.max_payload, info.headers), (5, false));
-        assert!(info.tls_required);
-    }
-
-    #[test]
-    fn lines_come_in_pieces() {
-        let mut lines = Lines::default();
-        lines.end().extend_from_slice(b"PO");
-        assert_eq!(lines.next(), None);
-        lines.end().extend_from_slice(b"NG\r\nPING\r\n+");
-        assert_eq!(lines.next().as_deref(), Some("PONG"));
-        assert_eq!(lines.next().as_deref(), Some("PING"));
-        assert_eq!(lines.next(), None);
-        assert!(!lines.is_too_long());
-        lines.end().resize(LONGEST + 1, b'x');
-        assert!(lines.is_too_long());
     }
 
     #[test]
@@ -232,8 +166,10 @@ mod tests {
             username: None,
             password: None,
         };
-        assert!(!connect(&server, "n", false).contains("auth_token"));
+        assert!(!connect(&server, "n", false, true).contains("auth_token"));
         server.username = Some("t\"oken".into());
-        assert!(connect(&server, "n", false).contains(r#""auth_token":"t\"oken""#));
+        let connect = connect(&server, "n", false, false);
+        assert!(connect.contains(r#""auth_token":"t\"oken""#));
+        assert!(connect.contains(r#""no_responders":false"#));
     }
 }
