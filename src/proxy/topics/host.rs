@@ -131,17 +131,16 @@ impl Host {
     /// Runs until told to finish.
     pub fn run(mut self) {
         loop {
-            let mut next = self.events.recv_timeout(self.patience());
+            match self.events.recv_timeout(self.patience()) {
+                Ok(event) => self.take(event),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
             for _ in 0..ROUND {
-                match next {
-                    Ok(event) => self.take(event),
-                    Err(RecvTimeoutError::Timeout) => break,
-                    Err(RecvTimeoutError::Disconnected) => return,
-                }
-                next = match self.events.try_recv() {
-                    Ok(event) => Ok(event),
-                    Err(_) => break,
+                let Ok(event) = self.events.try_recv() else {
+                    break;
                 };
+                self.take(event);
             }
             self.look_at_the_clock();
             if self.finishing.is_some_and(|until| Instant::now() >= until) {

@@ -115,8 +115,8 @@ impl Host {
             (stage, _) => stage,
         };
         if dialog.stage == Stage::Talking {
-            self.counters.topic_events.add();
             let held = std::mem::take(&mut dialog.held);
+            self.counters.topic_events.add_all(held.len() as u64 + 1);
             let subject: Arc<str> = topic::events(&id).into();
             for event in held {
                 self.say(&subject, event, None);

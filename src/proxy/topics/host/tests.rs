@@ -470,6 +470,27 @@ fn what_asterisk_does_not_have_any_more() {
 }
 
 #[test]
+fn nothing_that_waits_is_passed_over() {
+    let mut house = House::new(LONG);
+    house.talking("c");
+    let event = json!({"type": "ChannelVarset", "channel": {"id": "c"}}).to_string();
+    let count = 3 * ROUND;
+    for _ in 0..count {
+        let frame = Frame::from(event.clone().into_bytes());
+        house.host.intake.tell(Event::Arrived(frame));
+    }
+    house.host.intake.tell(Event::Finish);
+    house
+        .host
+        .intake
+        .waiting
+        .store(count, std::sync::atomic::Ordering::Relaxed);
+    let buffer = Arc::clone(&house.host.buffer);
+    house.host.run();
+    assert_eq!(buffer.receiver().len(), count);
+}
+
+#[test]
 fn the_proxy_ends() {
     let mut house = House::new(LONG);
     let dialog = house.talking("c");
