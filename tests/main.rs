@@ -13,6 +13,8 @@ mod config_json;
 mod conformance;
 mod defects;
 mod dialog_links;
+mod dialog_queue_faults;
+mod dialog_queues;
 mod events;
 mod faults;
 mod flood;

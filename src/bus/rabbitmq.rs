@@ -12,22 +12,32 @@
 //! - It takes the smaller of both sides' heartbeats, and 0 for none: `payloads` sees to ours.
 //! - It gives a connection up when it has a message for a consumer that is gone, and the end of a
 //!   consumer is one: an inbox waits for it.
+//! - Whatever is asked by it waits for the broker, a consumer borrows its channel: dialogs have channels
+//!   of our own (`topics`), which it has opened and knows nothing more of.
 //! - It logs passwords: nothing of it is logged, and what ends a connection is asked of it.
 //!
 //! A link is three connections: a broker that blocks publishers stops reading from theirs, and an
 //! answer may end its own. There is a fourth for answers to reply addresses that look like that.
 
 mod answers;
+mod channel;
+mod contents;
+mod dialogs;
 mod frames;
 mod inbox;
 mod ledger;
 mod message;
+mod methods;
+mod offers;
 mod opening;
 mod payloads;
 mod receipts;
+mod removals;
 mod reply;
+mod softening;
 mod stream;
 mod told;
+mod topics;
 mod topology;
 mod writer;
 
@@ -44,11 +54,13 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use self::answers::Answers;
 use self::inbox::RabbitInbox;
 use self::ledger::Ledger;
-use self::message::{ANSWER_EXPIRATION, EVENT_EXPIRATION, Message};
+use self::message::{ANSWER_EXPIRATION, DIALOG_EXPIRATION, EVENT_EXPIRATION, Message};
+use self::offers::{Offers, Published};
 use self::opening::{Cutter, open};
 use self::reply::Address;
 use self::stream::Heard;
-use self::told::{Told, Watched, confirms, hear, largest};
+use self::told::{Silence, Told, Watched, confirms, largest};
+use self::topics::{Commands, Desk, RabbitTopics};
 use self::topology::{check_key, exchange};
 use self::writer::Writer;
 use super::link::Use;
@@ -58,8 +70,6 @@ use crate::config::BusServer;
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.
 const WINDOW: usize = 4 * 1024 * 1024;
-/// How long a broker may confirm nothing of what is on its way until that is told.
-const SILENT: Duration = Duration::from_secs(5);
 
 /// A link to one broker.
 pub struct RabbitLink {
@@ -81,6 +91,11 @@ struct Shared {
     /// Where acknowledgements of requests leave.
     requests: Arc<Writer>,
     ledger: Arc<Ledger>,
+    offers: Arc<Offers>,
+    desk: Arc<Desk>,
+    /// The channels of the topics of dialogs, on which the crate does nothing; kept, so that it uses their
+    /// numbers for no others. Held while they are opened.
+    reserved: Mutex<Option<[Channel; 2]>>,
     answers: Arc<Answers>,
     /// For reply addresses that may end the connection; opened with the first.
     doubtful: Mutex<Option<Arc<Answers>>>,
@@ -99,24 +114,16 @@ struct Shared {
     token: String,
 }
 
-/// That the broker confirms nothing of what is on its way.
-struct Silence {
-    /// Up to which number it had.
-    taken: u64,
-    since: Instant,
-    told: bool,
-}
-
 impl RabbitLink {
     /// Connects to `server`.
     pub fn connect(server: &BusServer, terms: &Terms) -> Result<Arc<dyn Link>, BusError> {
         let ledger = Arc::<Ledger>::default();
-        let confirmed = hear(&ledger, terms);
-        let mut publishing = open(server, &terms.name, None, Box::new(confirmed))?;
+        let (offers, desk) = (Arc::<Offers>::default(), Arc::<Desk>::default());
+        let published = Published::new(&ledger, terms, &offers, &desk.ears);
+        let mut publishing = open(server, &terms.name, None, Box::new(published))?;
         let address = publishing.address;
-        // Nobody publishes there.
-        let nothing = Box::new(|_| {});
-        let mut consuming = open(server, &terms.name, Some(address), nothing)?;
+        let commands = Box::new(Commands::new(&desk));
+        let mut consuming = open(server, &terms.name, Some(address), commands)?;
         let lost = |error: Error| BusError::Unreachable(format!("{server}: {error}"));
         let events = publishing.connection.open_channel(None).map_err(lost)?;
         topology::declare_exchanges(&events)?;
@@ -142,6 +149,9 @@ impl RabbitLink {
             writer: publishing.writer,
             requests: consuming.writer,
             ledger,
+            offers,
+            desk,
+            reserved: Mutex::new(None),
             answers,
             doubtful: Mutex::new(None),
             doubting: AtomicBool::new(false),
@@ -191,7 +201,7 @@ impl Link for RabbitLink {
         }
         let loss = match topic {
             Topic::Event => Some(Loss::Event),
-            Topic::Dialog => Some(Loss::Dialog),
+            Topic::Dialog | Topic::Direct => Some(Loss::Dialog),
             _ => None,
         };
         let message = Message {
@@ -200,7 +210,11 @@ impl Link for RabbitLink {
             mandatory: false,
             mark,
             correlation: None,
-            expiration: EVENT_EXPIRATION,
+            expiration: match topic {
+                Topic::Direct => DIALOG_EXPIRATION,
+                _ => EVENT_EXPIRATION,
+            },
+            id: None,
             body,
         };
         let (shared, channel) = (&self.shared, self.shared.number);
@@ -238,6 +252,7 @@ impl Link for RabbitLink {
             mark: None,
             correlation: reply.correlation.as_deref(),
             expiration: ANSWER_EXPIRATION,
+            id: None,
             body,
         };
         self.shared.check(message.key, body)?;
@@ -265,51 +280,31 @@ impl Link for RabbitLink {
     }
 
     fn with_inbox(&self, topic: Topic, work: Use<'_>) -> Result<(), BusError> {
-        let opened = lock(&self.shared.consuming)
-            .as_mut()
-            .map(|connection| connection.open_channel(None));
-        let denied = |error: Error| match error {
-            Error::ExhaustedChannelIds | Error::UnavailableChannelId { .. } => BusError::Denied {
-                what: "open five channels on a connection".to_owned(),
-                why: error.to_string(),
-            },
-            _ => BusError::Lost,
-        };
-        let channel = opened.ok_or(BusError::Lost)?.map_err(denied)?;
+        let channel = self.shared.open_channel()?;
         let window = self.shared.terms.window;
-        channel.qos(0, window, false).map_err(denied)?;
+        channel.qos(0, window, false).map_err(|_| BusError::Lost)?;
         let (shared, gone) = (&self.shared, &self.gone);
         work(&mut RabbitInbox::new(&channel, topic, shared, gone));
         Ok(())
     }
 
-    fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
-        Err(BusError::Lost)
+    fn topics(
+        &self,
+        application: &str,
+        _: Option<&str>,
+        hear: Hear,
+    ) -> Result<Box<dyn Topics>, BusError> {
+        // Those who read a queue share it, whatever group they are of.
+        Ok(Box::new(RabbitTopics::open(
+            &self.shared,
+            application,
+            hear,
+        )?))
     }
 
     fn check(&self) {
         // Whether it is there, the heartbeats see to.
-        let taken = self.taken();
-        let waits = self.shared.ledger.is_waited_for();
-        let mut silence = lock(&self.shared.silence);
-        match &mut *silence {
-            Some(silence) if waits && silence.taken == taken => {
-                if !silence.told && silence.since.elapsed() >= SILENT {
-                    silence.told = true;
-                    log::warn!(
-                        "bus: {self} confirms no events; is a queue bound to ari.event stuck? They \
-                         wait here"
-                    );
-                }
-            }
-            _ => {
-                *silence = waits.then(|| Silence {
-                    taken,
-                    since: Instant::now(),
-                    told: false,
-                });
-            }
-        }
+        self.shared.look_for_silence();
     }
 
     fn lost(&self) -> &Receiver<()> {
@@ -378,6 +373,21 @@ impl Shared {
             return Err(BusError::TooLarge { size, limit });
         }
         Ok(())
+    }
+
+    /// A channel for what comes.
+    fn open_channel(&self) -> Result<Channel, BusError> {
+        let opened = lock(&self.consuming)
+            .as_mut()
+            .map(|connection| connection.open_channel(None));
+        let denied = |error: Error| match error {
+            Error::ExhaustedChannelIds | Error::UnavailableChannelId { .. } => BusError::Denied {
+                what: "open eight channels on a connection".to_owned(),
+                why: error.to_string(),
+            },
+            _ => BusError::Lost,
+        };
+        opened.ok_or(BusError::Lost)?.map_err(denied)
     }
 
     /// Notes why the link is lost, and what is to be learnt of that.

@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use amiquip::{Channel, Confirm, Return};
+use amiquip::{Channel, Confirm};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 
 use super::ledger::Ledger;
 use super::lock;
 use super::message::Message;
 use super::opening::{Opened, open};
+use super::payloads::Notice;
+use super::stream::Listener;
 use super::told::{confirms, why};
 use super::writer::Writer;
 use crate::backoff::Backoff;
@@ -48,11 +50,23 @@ struct Line {
     opened: Mutex<Option<Opened>>,
 }
 
-/// What the broker tells of a line.
-struct Told {
-    /// Only of interest for its end.
-    confirms: Receiver<Confirm>,
-    returned: Receiver<Return>,
+/// Counts the answers of a line that the broker refuses, or has nobody for.
+struct Counting {
+    ledger: Arc<Ledger>,
+    losses: Arc<dyn Fn(Loss) + Send + Sync>,
+}
+
+impl Listener for Counting {
+    fn hear(&mut self, notice: Notice, _: &Writer) {
+        match notice {
+            Notice::Confirm(confirm) => {
+                let lost = self.ledger.hear(confirm);
+                lost.into_iter().for_each(&*self.losses);
+            }
+            Notice::Returned(_) => (self.losses)(Loss::Answer),
+            _ => {}
+        }
+    }
 }
 
 impl Answers {
@@ -62,7 +76,7 @@ impl Answers {
         terms: &Terms,
         address: SocketAddr,
     ) -> Result<Arc<Answers>, BusError> {
-        let (line, told) = Line::open(server, terms, address)?;
+        let (line, confirms) = Line::open(server, terms, address)?;
         let (stop, stopped) = bounded(0);
         let answers = Arc::new(Answers {
             line: Mutex::new(Some(line)),
@@ -71,7 +85,7 @@ impl Answers {
         let (kept, server, terms) = (Arc::clone(&answers), server.clone(), terms.clone());
         thread::Builder::new()
             .name("bus-answers".into())
-            .spawn(move || kept.keep(&server, &terms, address, told, &stopped))
+            .spawn(move || kept.keep(&server, &terms, address, confirms, &stopped))
             .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
         Ok(answers)
     }
@@ -141,7 +155,7 @@ impl Answers {
         server: &BusServer,
         terms: &Terms,
         address: SocketAddr,
-        mut told: Told,
+        mut confirms: Receiver<Confirm>,
         stop: &Receiver<()>,
     ) {
         let occasionally = Occasionally::new();
@@ -151,7 +165,7 @@ impl Answers {
             let Some(line) = lock(&self.line).clone() else {
                 return;
             };
-            let stopped = line.listen(&told, &*terms.losses, stop);
+            let stopped = line.listen(&confirms, stop);
             *lock(&self.line) = None;
             line.ledger.close();
             let lost = line.ledger.unsettled();
@@ -175,14 +189,14 @@ impl Answers {
                 true => Duration::ZERO,
                 false => backoff.wait(),
             };
-            told = loop {
+            confirms = loop {
                 if stop.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
                     return;
                 }
                 wait = backoff.wait();
-                if let Ok((line, told)) = Line::open(server, terms, address) {
+                if let Ok((line, confirms)) = Line::open(server, terms, address) {
                     *lock(&self.line) = Some(line);
-                    break told;
+                    break confirms;
                 }
             };
         }
@@ -194,17 +208,16 @@ impl Line {
         server: &BusServer,
         terms: &Terms,
         address: SocketAddr,
-    ) -> Result<(Arc<Line>, Told), BusError> {
+    ) -> Result<(Arc<Line>, Receiver<Confirm>), BusError> {
         let ledger = Arc::<Ledger>::default();
-        let (book, losses) = (Arc::clone(&ledger), Arc::clone(&terms.losses));
-        let confirmed = move |confirm| book.hear(confirm).into_iter().for_each(&*losses);
-        let mut opened = open(server, &terms.name, Some(address), Box::new(confirmed))?;
+        let counting = Counting {
+            ledger: Arc::clone(&ledger),
+            losses: Arc::clone(&terms.losses),
+        };
+        let mut opened = open(server, &terms.name, Some(address), Box::new(counting))?;
         let lost = |error: amiquip::Error| BusError::Unreachable(format!("{server}: {error}"));
         let channel = opened.connection.open_channel(None).map_err(lost)?;
-        let told = Told {
-            confirms: confirms(&channel).map_err(lost)?,
-            returned: channel.listen_for_returns().map_err(lost)?,
-        };
+        let confirms = confirms(&channel).map_err(lost)?;
         let line = Line {
             writer: Arc::clone(&opened.writer),
             number: channel.channel_id(),
@@ -212,20 +225,17 @@ impl Line {
             ledger,
             opened: Mutex::new(Some(opened)),
         };
-        Ok((Arc::new(line), told))
+        Ok((Arc::new(line), confirms))
     }
 
     /// Listens to what the broker tells until the line is lost or it is time to stop; whether it
     /// is.
-    fn listen(&self, told: &Told, losses: &dyn Fn(Loss), stop: &Receiver<()>) -> bool {
+    fn listen(&self, confirms: &Receiver<Confirm>, stop: &Receiver<()>) -> bool {
         loop {
             select! {
-                recv(told.confirms) -> confirm => if confirm.is_err() {
+                // They come by another way: this is of interest for its end.
+                recv(confirms) -> confirm => if confirm.is_err() {
                     return false;
-                },
-                recv(told.returned) -> returned => match returned {
-                    Ok(_) => losses(Loss::Answer),
-                    Err(_) => return false,
                 },
                 recv(stop) -> _ => return true,
             }

@@ -1,13 +1,15 @@
 //! What a broker sends, on its way to the crate: made harmless for it ([`super::payloads`]), bodies cut at
 //! a length.
 //!
-//! Confirms go straight to whoever waits for them: by way of the crate, each would wake a thread. For
+//! Confirms and messages that come back go straight to whoever waits for them: by way of the crate, each
+//! would wake a thread. So does all that comes on channels of ours, of which the crate knows nothing. For
 //! those that come together it gets a heartbeat, so that it knows that the broker lives.
 
-use std::collections::HashMap;
 use std::io::{self, Read};
+use std::sync::Arc;
 
-use super::payloads::{Body, Notice, header, method};
+use super::payloads::Notice;
+use super::softening::{Channels, Ours};
 
 /// Largest frame a broker may send. RabbitMQ's default is 128 KiB.
 const LARGEST_FRAME: usize = 16 * 1024 * 1024;
@@ -32,11 +34,18 @@ pub(super) struct Frames {
     next: usize,
     /// and up to where.
     filled: usize,
-    /// By channel, what is left of the body that is too long.
-    long: HashMap<u16, Body>,
+    channels: Channels,
 }
 
 impl Frames {
+    /// Those of a connection on which the crate knows nothing of these channels.
+    pub(super) fn new(ours: Arc<Ours>) -> Frames {
+        Frames {
+            channels: Channels::new(ours),
+            ..Frames::default()
+        }
+    }
+
     /// Reads what the broker sends next, as [`Read::read`]. What is of interest besides is told to
     /// `tell`.
     pub(super) fn read(
@@ -84,7 +93,7 @@ impl Frames {
             if end > self.filled {
                 return Ok(());
             }
-            let kept = match soften(frame, &mut self.long, tell) {
+            let kept = match self.channels.soften(frame, tell) {
                 Some(kept) => kept,
                 None if std::mem::replace(&mut alive, true) => 0,
                 None => {
@@ -124,57 +133,6 @@ impl Frames {
         }
         Ok(Some(size))
     }
-}
-
-/// Makes a frame harmless; how much of it is left, its end included, none of what is not for the crate.
-fn soften(
-    frame: &mut [u8],
-    long: &mut HashMap<u16, Body>,
-    tell: &mut dyn FnMut(Notice),
-) -> Option<usize> {
-    let whole = frame.len();
-    let (head, rest) = frame.split_at_mut_checked(HEAD)?;
-    let (payload, _) = rest.split_at_mut_checked(whole - HEAD - TAIL)?;
-    let [kind, high, low, size @ ..] = head else {
-        return Some(whole);
-    };
-    let channel = u16::from_be_bytes([*high, *low]);
-    match *kind {
-        1 => {
-            let told = method(payload, channel);
-            let ours = matches!(told, Some(Notice::Confirm(_)));
-            told.into_iter().for_each(tell);
-            (!ours).then_some(whole)
-        }
-        2 => {
-            header(payload, channel, long);
-            Some(whole)
-        }
-        3 => {
-            let Some(kept) = body(payload.len(), channel, long) else {
-                return Some(0);
-            };
-            for (to, from) in size.iter_mut().zip((kept as u32).to_be_bytes()) {
-                *to = from;
-            }
-            Some(HEAD + kept + TAIL)
-        }
-        _ => Some(whole),
-    }
-}
-
-/// How much of a body frame with `size` bytes is handed on, if it is at all.
-fn body(size: usize, channel: u16, long: &mut HashMap<u16, Body>) -> Option<usize> {
-    let Some(left) = long.get_mut(&channel) else {
-        return Some(size);
-    };
-    let kept = left.give.min(size as u64);
-    left.give -= kept;
-    left.come = left.come.saturating_sub(size as u64);
-    if left.come == 0 {
-        long.remove(&channel);
-    }
-    (kept > 0).then_some(kept as usize)
 }
 
 #[cfg(test)]
@@ -296,11 +254,6 @@ mod tests {
         }
         let sent = frame(1, b"\0\x0a\0\x3c\x02a\xff");
         assert_eq!(pass(&sent, 50), frame(1, b"\0\x0a\0\x3c\x02a?"));
-        let sent = frame(1, b"\0\x3c\0\x32\x01\x38\x01\xff\x01e\x01\xff");
-        assert_eq!(
-            pass(&sent, 50),
-            frame(1, b"\0\x3c\0\x32\x01\x38\x01?\x01e\x01?")
-        );
     }
 
     #[test]
@@ -369,11 +322,8 @@ mod tests {
         expected.extend(HEARTBEAT);
         expected.extend(frame(3, b"between"));
         expected.extend(frame(3, b"after"));
-        let (mut into, mut told) = ([0; 1000], Vec::new());
-        let count = Frames::default()
-            .read(&mut &stream[..], &mut into, &mut |what| told.push(what))
-            .unwrap();
-        assert_eq!(&into[..count], expected);
+        let (passed, told) = hear(&mut Frames::default(), &stream);
+        assert_eq!(passed, expected);
         let payload = |tag: u64, multiple| ConfirmPayload {
             delivery_tag: 256 + tag,
             multiple,
@@ -386,17 +336,73 @@ mod tests {
         assert_eq!(told, confirms.map(Notice::Confirm));
     }
 
+    /// What comes out of `stream`, and what is told.
+    fn hear(frames: &mut Frames, mut stream: &[u8]) -> (Vec<u8>, Vec<Notice>) {
+        let (mut into, mut told) = ([0; 1000], Vec::new());
+        let read = frames.read(&mut stream, &mut into, &mut |what| told.push(what));
+        (into[..read.unwrap()].to_vec(), told)
+    }
+
+    #[test]
+    fn what_comes_back_is_told_and_becomes_a_heartbeat() {
+        let back = frame(1, b"\0\x3c\0\x32\x01\x38\x01\xff\0\x01\xff");
+        let mut stream = back.clone();
+        // Content type and message id.
+        stream.extend(content(3, 1 << 15 | 1 << 7, b"\x02ct\x0242"));
+        stream.extend(frame(3, b"ab"));
+        stream.extend(frame(3, b"c"));
+        stream.extend(frame(3, b"passes"));
+        stream.extend(&back);
+        stream.extend(content(0, 1 << 7, b"\x02no"));
+        stream.extend(content(0, 0, b""));
+        let (passed, told) = hear(&mut Frames::default(), &stream);
+        let expected = [&HEARTBEAT[..], &frame(3, b"passes"), &content(0, 0, b"")];
+        assert_eq!(passed, expected.concat());
+        assert_eq!(told, [Notice::Returned(Some(42)), Notice::Returned(None)]);
+    }
+
+    #[test]
+    fn what_comes_on_channels_of_ours_is_not_for_the_crate() {
+        let ours = Arc::<Ours>::default();
+        let mut frames = Frames::new(Arc::clone(&ours));
+        let close = frame(1, &[0, 20, 0, 40, 1, 0x94, 0, 0, 0, 0, 0]);
+        assert_eq!(
+            hear(&mut frames, &close),
+            (close.clone(), vec![Notice::Closed(1)])
+        );
+        ours.set([7, 1]);
+        let (passed, told) = hear(&mut frames, &[&close[..], &frame(3, b"body")].concat());
+        assert_eq!(passed, HEARTBEAT);
+        let notice = |kind, payload: &[u8]| Notice::Ours {
+            channel: 1,
+            kind,
+            payload: payload.to_vec(),
+        };
+        let inner = &close[HEAD..close.len() - TAIL];
+        assert_eq!(told, [notice(1, inner), notice(3, b"body")]);
+        // It comes in pieces, wherever they end.
+        let stream = [&close[..], &frame(3, b"body"), &frame(8, b"")].concat();
+        for cut in 1..stream.len() {
+            let (mut pieces, mut into) = (stream[..cut].chain(&stream[cut..]), [0; 1000]);
+            let mut told = Vec::new();
+            while let Ok(1..) = frames.read(&mut pieces, &mut into, &mut |what| told.push(what)) {}
+            let heartbeat = notice(8, b"");
+            assert_eq!(
+                told,
+                [notice(1, inner), notice(3, b"body"), heartbeat],
+                "{cut}"
+            );
+        }
+    }
+
     #[test]
     fn what_is_of_interest_besides_is_told() {
         let mut stream = frame(1, &[0, 10, 0, 30, 8, 0, 0, 2, 0, 0, 0, 60]);
         stream.extend(frame(1, &[0, 10, 0, 30, 8, 0, 0, 0, 0, 0, 0, 60]));
         stream.extend(frame(1, &[0, 20, 0, 40, 1, 0x94, 0, 0, 0, 0, 0]));
         stream.extend(frame(1, &[0, 20, 0, 11, 0, 0, 0, 0]));
-        let (mut into, mut told) = ([0; 1000], Vec::new());
-        let count = Frames::default()
-            .read(&mut &stream[..], &mut into, &mut |what| told.push(what))
-            .unwrap();
-        assert_eq!(&into[..count], stream);
+        let (passed, told) = hear(&mut Frames::default(), &stream);
+        assert_eq!(passed, stream);
         let expected = [
             Notice::Largest(Some(128 * 1024)),
             Notice::Largest(None),

@@ -125,6 +125,11 @@ impl Ledger {
         self.lock().taken
     }
 
+    /// The number of the last message that was handed over.
+    pub(super) fn last(&self) -> u64 {
+        self.lock().last()
+    }
+
     /// How many messages are on their way.
     pub(super) fn unsettled(&self) -> usize {
         self.lock().open.len()

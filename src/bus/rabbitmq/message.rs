@@ -7,6 +7,8 @@ use crate::bus::link::{EPOCH_HEADER, SEQ_HEADER};
 /// How long an event or announcement is kept for those who are not there, in milliseconds: as long
 /// as in the event queues of the Go client.
 pub(super) const EVENT_EXPIRATION: &str = "30000";
+/// How long an event or answer is kept in a queue of a dialog, in milliseconds: the queue goes sooner.
+pub(super) const DIALOG_EXPIRATION: &str = "600000";
 /// How long an answer is kept in a queue, in milliseconds.
 pub(super) const ANSWER_EXPIRATION: &str = "60000";
 /// AMQP's largest text, in bytes.
@@ -15,9 +17,9 @@ pub(super) const LONGEST_TEXT: usize = 255;
 /// What a frame takes besides its payload, in bytes.
 const AROUND: usize = HEAD + TAIL;
 /// The kinds of frames.
-const METHOD: u8 = 1;
-const HEADER: u8 = 2;
-const BODY: u8 = 3;
+pub(super) const METHOD: u8 = 1;
+pub(super) const HEADER: u8 = 2;
+pub(super) const BODY: u8 = 3;
 /// The protocol's class and methods.
 const BASIC: u16 = 60;
 const PUBLISH: u16 = 40;
@@ -28,6 +30,7 @@ const HEADERS: u16 = 1 << 13;
 const DELIVERY_MODE: u16 = 1 << 12;
 const CORRELATION_ID: u16 = 1 << 10;
 const EXPIRATION: u16 = 1 << 8;
+const MESSAGE_ID: u16 = 1 << 7;
 /// The delivery mode of what does not survive a broker.
 const TRANSIENT: u8 = 1;
 
@@ -39,7 +42,9 @@ pub(super) struct Message<'a> {
     pub(super) mandatory: bool,
     pub(super) mark: Option<&'a Mark>,
     pub(super) correlation: Option<&'a str>,
-    pub(super) expiration: &'static str,
+    pub(super) expiration: &'a str,
+    /// What it is known by if it comes back.
+    pub(super) id: Option<u64>,
     pub(super) body: &'a [u8],
 }
 
@@ -73,6 +78,9 @@ impl Message<'_> {
         if self.correlation.is_some() {
             flags |= CORRELATION_ID;
         }
+        if self.id.is_some() {
+            flags |= MESSAGE_ID;
+        }
         frames.extend(BASIC.to_be_bytes());
         frames.extend([0, 0]);
         frames.extend((self.body.len() as u64).to_be_bytes());
@@ -95,6 +103,9 @@ impl Message<'_> {
             put_text(frames, correlation);
         }
         put_text(frames, self.expiration);
+        if let Some(id) = self.id {
+            put_text(frames, &id.to_string());
+        }
     }
 }
 
@@ -108,7 +119,12 @@ pub(super) fn put_ack(channel: u16, number: u64, all: bool, frames: &mut Vec<u8>
     });
 }
 
-fn put_frame(frames: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn put_frame(
+    frames: &mut Vec<u8>,
+    kind: u8,
+    channel: u16,
+    payload: impl FnOnce(&mut Vec<u8>),
+) {
     frames.push(kind);
     frames.extend(channel.to_be_bytes());
     put_sized(frames, payload);
@@ -116,7 +132,7 @@ fn put_frame(frames: &mut Vec<u8>, kind: u8, channel: u16, payload: impl FnOnce(
 }
 
 /// Appends what `content` appends, its length before it.
-fn put_sized(frames: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn put_sized(frames: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
     let at = frames.len();
     frames.extend([0; 4]);
     let from = frames.len();
@@ -128,7 +144,7 @@ fn put_sized(frames: &mut Vec<u8>, content: impl FnOnce(&mut Vec<u8>)) {
 }
 
 /// Appends a short text. Those that come from outside came as such, or are checked.
-fn put_text(frames: &mut Vec<u8>, text: &str) {
+pub(super) fn put_text(frames: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let bytes = bytes.get(..LONGEST_TEXT).unwrap_or(bytes);
     frames.push(bytes.len() as u8);
@@ -158,6 +174,7 @@ mod tests {
             mark: Some(&mark),
             correlation: None,
             expiration: EVENT_EXPIRATION,
+            id: None,
             body: b"{}",
         };
         let mut expected =
@@ -179,11 +196,12 @@ mod tests {
             mark: None,
             correlation: Some("c1"),
             expiration: ANSWER_EXPIRATION,
+            id: Some(7),
             body: b"abcde",
         };
         let mut expected = Vec::from(*b"\x01\0\x01\0\0\0\x0e\0\x3c\0\x28\0\0\0\x05queue\x01\xce");
-        expected.extend(b"\x02\0\x01\0\0\0\x29\0\x3c\0\0\0\0\0\0\0\0\0\x05\x95\0");
-        expected.extend(b"\x10application/json\x01\x02c1\x0560000\xce");
+        expected.extend(b"\x02\0\x01\0\0\0\x2b\0\x3c\0\0\0\0\0\0\0\0\0\x05\x95\x80");
+        expected.extend(b"\x10application/json\x01\x02c1\x0560000\x017\xce");
         expected.extend(b"\x03\0\x01\0\0\0\x03abc\xce\x03\0\x01\0\0\0\x02de\xce");
         assert_eq!(frames(&answer, 11), expected);
     }

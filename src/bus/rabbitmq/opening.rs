@@ -9,7 +9,7 @@ use amiquip::{Auth, Connection, ConnectionOptions, ConnectionTuning, Error};
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use super::stream::{Heard, OnConfirm, Stream};
+use super::stream::{Heard, Listener, Stream};
 use super::writer::Writer;
 use crate::bus::BusError;
 use crate::config::BusServer;
@@ -45,12 +45,12 @@ impl Cutter {
 }
 
 /// Opens a connection to `server`, shown there under `name`; to this address of it, if one is given.
-/// What the broker says of what is published is for `confirmed`.
+/// What the broker says that is not for the crate is for `listener`.
 pub(super) fn open(
     server: &BusServer,
     name: &str,
     address: Option<SocketAddr>,
-    confirmed: OnConfirm,
+    listener: Box<dyn Listener>,
 ) -> Result<Opened, BusError> {
     let began = Instant::now();
     let unreachable = |error: io::Error| BusError::Unreachable(format!("{server}: {error}"));
@@ -76,7 +76,7 @@ pub(super) fn open(
         .and_then(|socket| Writer::new(socket, tls))
         .map_err(unreachable)?;
     let writer = Arc::new(writer);
-    let stream = Stream::new(socket, &writer, Arc::clone(&heard), confirmed);
+    let stream = Stream::new(socket, &writer, Arc::clone(&heard), listener);
     let stream = stream.map_err(unreachable)?;
     let auth = match (&server.username, &server.password) {
         (Some(username), Some(password)) => Auth::Plain {
@@ -170,6 +170,7 @@ fn encrypt(mut socket: TcpStream, host: &str) -> io::Result<(TcpStream, ClientCo
 
 #[cfg(test)]
 mod tests {
+    use super::super::payloads::Notice;
     use super::*;
     use crate::config::BusKind;
     use std::net::TcpListener;
@@ -187,12 +188,18 @@ mod tests {
         }
     }
 
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn hear(&mut self, _: Notice, _: &Writer) {}
+    }
+
     /// The error of opening a connection to something that does `this` with it.
     fn error_of(this: impl FnOnce(TcpStream) + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let peer = thread::spawn(move || this(listener.accept().unwrap().0));
-        let error = open(&server(port), "test", None, Box::new(|_| {}))
+        let error = open(&server(port), "test", None, Box::new(Nobody))
             .err()
             .unwrap()
             .to_string();
@@ -225,7 +232,7 @@ mod tests {
             .local_addr()
             .unwrap()
             .port();
-        let error = open(&server(port), "test", None, Box::new(|_| {}))
+        let error = open(&server(port), "test", None, Box::new(Nobody))
             .err()
             .unwrap();
         assert!(matches!(error, BusError::Unreachable(_)), "{error}");

@@ -16,6 +16,9 @@ use crate::bus::link::LARGEST_REQUEST;
 /// Most of a body that is handed on, in bytes: enough to tell that it is too large.
 pub(super) const LONGEST_BODY: u64 = LARGEST_REQUEST as u64 + 1;
 
+/// The flag of a message id among the properties.
+const MESSAGE_ID: u8 = 7;
+
 /// What is left of a body.
 pub(super) struct Body {
     /// Bytes to be handed on.
@@ -35,6 +38,17 @@ pub(super) enum Notice {
     Opened(u16),
     /// It has closed one.
     Closed(u16),
+    /// A message came back, which nobody is there for: its message id, where that is a number.
+    Returned(Option<u64>),
+    /// A frame that came on a channel which is not the crate's.
+    Ours {
+        /// The channel.
+        channel: u16,
+        /// The type of the frame.
+        kind: u8,
+        /// Its payload.
+        payload: Vec<u8>,
+    },
 }
 
 /// A method on `channel`: class and number, then its arguments. What is of interest in it.
@@ -77,21 +91,41 @@ pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Notice> {
             return (class == 20).then_some(Notice::Closed(channel));
         }
         // connection.blocked: reason.
-        (10, 60) => fields.text(),
-        // basic.return: code, text, exchange, routing key.
-        (60, 50) => {
-            fields.at += 2;
-            (0..3).for_each(|_| fields.text());
+        (10, 60) => {
+            fields.text();
         }
         // basic.deliver: consumer tag, delivery tag, redelivered, exchange, routing key.
         (60, 60) => {
             fields.text();
             fields.at += 8 + 1;
-            (0..2).for_each(|_| fields.text());
+            fields.text();
+            fields.text();
         }
         _ => {}
     }
     None
+}
+
+/// Whether a method says that a message comes back, basic.return.
+pub(super) fn is_return(method: &[u8]) -> bool {
+    method.starts_with(&[0, 60, 0, 50])
+}
+
+/// The content header of a message that came back: its message id where that is a number, and the size
+/// of the body that follows.
+pub(super) fn returned(payload: &mut [u8]) -> (Option<u64>, u64) {
+    let mut fields = Fields { payload, at: 4 };
+    let size = fields.number(8) as u64;
+    let flags = fields.number(2);
+    let mut id = None;
+    fields.properties(flags as u16, |bit, text| {
+        if bit == MESSAGE_ID {
+            id = std::str::from_utf8(text)
+                .ok()
+                .and_then(|id| id.parse().ok());
+        }
+    });
+    (id, size)
 }
 
 /// A content header: class, weight, size of the body, flags, properties.
@@ -113,16 +147,7 @@ pub(super) fn header(payload: &mut [u8], channel: u16, long: &mut HashMap<u16, B
     }
     let flags = u16::from_be_bytes([*high, *low]);
     let mut fields = Fields { payload, at: 14 };
-    // From the highest flag: content type and encoding, headers, delivery mode, priority,
-    // correlation id, reply to, expiration, message id, timestamp, type, user, application, cluster.
-    for bit in (2..16).rev().filter(|bit| flags & 1 << bit != 0) {
-        match bit {
-            13 => fields.table(),
-            12 | 11 => fields.at += 1,
-            6 => fields.at += 8,
-            _ => fields.text(),
-        }
-    }
+    fields.properties(flags, |_, _| {});
 }
 
 /// The fields of a payload, one after the other.
@@ -146,18 +171,36 @@ impl Fields<'_> {
             .fold(0, |all, byte| all << 8 | usize::from(*byte))
     }
 
-    /// A short string, made UTF-8.
-    fn text(&mut self) {
+    /// The properties that `flags` say are there; each text is shown to `see`.
+    fn properties(&mut self, flags: u16, mut see: impl FnMut(u8, &[u8])) {
+        // From the highest flag: content type and encoding, headers, delivery mode, priority,
+        // correlation id, reply to, expiration, message id, timestamp, type, user, application, cluster.
+        for bit in (2..16).rev().filter(|bit| flags & 1 << bit != 0) {
+            match bit {
+                13 => self.table(),
+                12 | 11 => self.at += 1,
+                6 => self.at += 8,
+                bit => {
+                    let range = self.text();
+                    see(bit, self.payload.get(range).unwrap_or_default());
+                }
+            }
+        }
+    }
+
+    /// A short string, made UTF-8; where it is.
+    fn text(&mut self) -> Range<usize> {
         let length = self.number(1);
         let range = self.skip(length);
-        let Some(text) = self.payload.get_mut(range) else {
-            return;
+        let Some(text) = self.payload.get_mut(range.clone()) else {
+            return range;
         };
         if std::str::from_utf8(text).is_err() {
             for byte in text.iter_mut().filter(|byte| !byte.is_ascii()) {
                 *byte = b'?';
             }
         }
+        range
     }
 
     /// A table, made one void field: its name takes what there is of length. A longer one is a byte

@@ -8,18 +8,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use amiquip::{Confirm, IoStream};
+use amiquip::IoStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
 
 use super::frames::Frames;
 use super::payloads::Notice;
+use super::softening::Ours;
 use super::writer::Writer;
 
 /// How much is read at a time of what is encrypted.
 const CHUNK: usize = 16 * 1024;
 
-/// Hears what a broker says of messages that it was given.
-pub(super) type OnConfirm = Box<dyn FnMut(Confirm) + Send>;
+/// Hears what a broker says that is not for the crate, on the thread of that: it must not wait.
+pub(super) trait Listener: Send {
+    /// The channels that are not the crate's.
+    fn ours(&self) -> Arc<Ours> {
+        Arc::default()
+    }
+
+    /// What the broker says on the connection of `writer`.
+    fn hear(&mut self, notice: Notice, writer: &Writer);
+
+    /// What came together is heard.
+    fn pause(&mut self, _: &Writer) {}
+}
 
 /// A connection to a broker.
 pub(super) struct Stream {
@@ -27,7 +39,7 @@ pub(super) struct Stream {
     frames: Frames,
     writer: Arc<Writer>,
     heard: Arc<Heard>,
-    confirmed: OnConfirm,
+    listener: Box<dyn Listener>,
 }
 
 /// When a broker was last heard of.
@@ -70,7 +82,7 @@ impl Stream {
         socket: TcpStream,
         writer: &Arc<Writer>,
         heard: Arc<Heard>,
-        confirmed: OnConfirm,
+        listener: Box<dyn Listener>,
     ) -> io::Result<Stream> {
         Ok(Stream {
             wire: Wire {
@@ -78,10 +90,10 @@ impl Stream {
                 writer: Arc::clone(writer),
                 encrypted: writer.is_encrypted().then(|| (vec![0; CHUNK], 0..0)),
             },
-            frames: Frames::default(),
+            frames: Frames::new(listener.ours()),
             writer: Arc::clone(writer),
             heard,
-            confirmed,
+            listener,
         })
     }
 }
@@ -91,14 +103,15 @@ impl IoStream for Stream {}
 impl Read for Stream {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.writer.resume()?;
-        let (writer, confirmed) = (&self.writer, &mut self.confirmed);
+        let (writer, listener) = (&self.writer, &mut self.listener);
         let mut tell = |notice| match notice {
-            Notice::Confirm(confirm) => confirmed(confirm),
             Notice::Largest(largest) => writer.limit(largest),
             Notice::Opened(channel) => writer.open(channel),
             Notice::Closed(channel) => writer.close(channel),
+            other => listener.hear(other, writer),
         };
         let read = self.frames.read(&mut self.wire, into, &mut tell);
+        self.listener.pause(&self.writer);
         if read.is_ok() {
             self.heard.note();
         }

@@ -1,15 +1,15 @@
 //! What a broker tells a link beside messages: what it has taken, whether it takes any, and the end.
 
-use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use amiquip::{Channel, Confirm, Connection, ConnectionBlockedNotification, Error};
 use crossbeam_channel::{Receiver, select};
 
-use super::ledger::Ledger;
 use super::opening::Cutter;
 use super::{Shared, lock};
-use crate::bus::Terms;
-use crate::logging::Occasionally;
+
+/// How long a broker may confirm nothing of what is on its way until that is told.
+const SILENT: Duration = Duration::from_secs(5);
 
 /// What the broker tells a link.
 pub(super) struct Told {
@@ -27,6 +27,14 @@ impl Drop for Watched<'_> {
     fn drop(&mut self) {
         self.0.lose();
     }
+}
+
+/// That the broker confirms nothing of what is on its way.
+pub(super) struct Silence {
+    /// Up to which number it had.
+    taken: u64,
+    since: Instant,
+    told: bool,
 }
 
 impl Shared {
@@ -68,17 +76,31 @@ impl Shared {
             self.blame(why);
         }
     }
-}
 
-/// What notes in `ledger` what the broker confirms of events.
-pub(super) fn hear(ledger: &Arc<Ledger>, terms: &Terms) -> impl Fn(Confirm) + use<> {
-    let (ledger, losses) = (Arc::clone(ledger), Arc::clone(&terms.losses));
-    let refusals = Occasionally::new();
-    move |confirm| {
-        if matches!(confirm, Confirm::Nack(_)) && refusals.now() {
-            log::warn!("bus: the broker refuses events: is a queue full?");
+    /// Says so where the broker confirms nothing for long.
+    pub(super) fn look_for_silence(&self) {
+        let taken = self.ledger.taken();
+        let waits = self.ledger.is_waited_for();
+        let mut silence = lock(&self.silence);
+        match &mut *silence {
+            Some(silence) if waits && silence.taken == taken => {
+                if !silence.told && silence.since.elapsed() >= SILENT {
+                    silence.told = true;
+                    log::warn!(
+                        "bus: {} confirms no events; is a queue bound to ari.event stuck? They wait \
+                         here",
+                        self.server
+                    );
+                }
+            }
+            _ => {
+                *silence = waits.then(|| Silence {
+                    taken,
+                    since: Instant::now(),
+                    told: false,
+                });
+            }
         }
-        ledger.hear(confirm).into_iter().for_each(&*losses);
     }
 }
 

@@ -58,6 +58,9 @@ pub(super) enum Readers {
     Group,
 }
 
+/// How a queue for a group is declared, and those of dialogs.
+pub(super) const GROUP_QUEUE: &str = "durable, not exclusive, not auto-delete, without arguments";
+
 /// What a broker says of a queue when it is declared.
 pub(super) struct State {
     /// Messages that wait.
@@ -79,7 +82,7 @@ pub(super) fn declare_queue(
             arguments.insert("x-expires".into(), AmqpValue::LongInt(EXPIRES));
             "durable, not exclusive, not auto-delete, with x-expires 30000 and no other arguments"
         }
-        Readers::Group => "durable, not exclusive, not auto-delete, without arguments",
+        Readers::Group => GROUP_QUEUE,
     };
     let options = QueueDeclareOptions {
         durable: true,
@@ -126,11 +129,16 @@ fn declined(what: &str, ours: &str, error: &Error) -> BusError {
 /// The error of doing `what`.
 pub(super) fn denied(what: &str, error: &Error) -> BusError {
     match error {
-        Error::ServerClosedChannel { message, .. } => BusError::Denied {
-            what: what.to_owned(),
-            why: message.clone(),
-        },
+        Error::ServerClosedChannel { message, .. } => not_allowed(what, message.clone()),
         _ => BusError::Lost,
+    }
+}
+
+/// The error of doing `what`, in the broker's words.
+pub(super) fn not_allowed(what: &str, why: String) -> BusError {
+    BusError::Denied {
+        what: what.to_owned(),
+        why,
     }
 }
 
