@@ -1,11 +1,13 @@
 //! Known defects of the peer that need a proxy and a bus to show, and are in no other module:
-//! rows 1, 2, 9, 12, 13, 14. Rows 3, 9, 10 and 22 are in `events`, 4, 8 and 20 in `overload`,
+//! rows 1, 2, 9, 12, 13, 14, 19 and 24, the last two of which `dialogs` has more of. Rows 3, 9, 10 and 22 are in `events`, 4, 8 and 20 in `overload`,
 //! 5, 6 and 21 in `links`, 11 and 23 in `conformance`, 15 and 21 in `shutdown`, 16 in `announce`.
 
 use serde_json::{Value, json};
 
+use crate::support::application::Manner;
 use crate::support::asterisk::Asterisk;
 use crate::support::bus::{Bus, BusKind, Server, on_each_bus};
+use crate::support::dialog_rig::DialogRig;
 use crate::support::nats::{BUS_PASSWORD, BUS_USER, NatsBus, NatsServer};
 use crate::support::proxy::ProxyBuilder;
 use crate::support::rig::Rig;
@@ -17,6 +19,8 @@ on_each_bus!(
     defect_2_what_is_no_request_is_answered_if_it_can_be,
     defect_9_calls_that_are_over_take_no_memory,
     defect_14_a_server_that_wants_no_such_user_is_tried_again,
+    defect_19_dialogs_survive_asterisk_unknown_events_and_queries,
+    defect_24_dialogs_survive_one_of_several_objects_and_dummy,
 );
 
 fn defect_1_a_request_without_its_parts_kills_nothing(on: BusKind) {
@@ -236,4 +240,58 @@ fn defect_14_a_server_that_wants_no_such_user_is_tried_again(on: BusKind) {
     let line = proxy.wait_log("messagebus.url");
     assert!(!line.contains("wrong"), "{line}");
     wait_until("it still runs", SOON, || proxy.is_running());
+}
+
+fn defect_19_dialogs_survive_asterisk_unknown_events_and_queries(on: BusKind) {
+    let mut rig = DialogRig::start(on);
+    let application = rig.application(Manner::Library);
+    rig.asterisk.script.drop_websockets();
+    wait_until("another websocket", SOON, || {
+        rig.asterisk.script.websocket_requests().len() == 2
+    });
+    rig.asterisk.die();
+    rig.asterisk.rise();
+    rig.asterisk.script.wait_websockets(1);
+    assert!(rig.proxy.is_running());
+    rig.asterisk.begin("1.1");
+    let dialog = application.wait_dialog(1);
+    for kind in ["NeverHeardOf", "ApplicationMoveFailed", "Dial", ""] {
+        let event = rig.asterisk.push_channel(kind, "1.1", &json!({}));
+        application.wait_event(&dialog, kind, |_| true);
+        assert_eq!(application.events(&dialog).last(), Some(&event));
+    }
+    let url = "/channels/1.1/answer?a=b&c=d%26e";
+    let response = application.call(&dialog, "POST", url, "");
+    assert_eq!(response.status_code, 204);
+    let calls = rig.asterisk.calls("/answer");
+    assert_eq!((&*calls[0].query["a"], &*calls[0].query["c"]), ("b", "d&e"));
+    assert_eq!(calls[0].path, "/ari/channels/1.1/answer");
+}
+
+fn defect_24_dialogs_survive_one_of_several_objects_and_dummy(on: BusKind) {
+    let mut rig = DialogRig::start(on);
+    rig.asterisk.on(|_, request| {
+        let id = request.path.strip_prefix("/ari/channels/c")?;
+        Some(Reply::ok(&json!({"id": format!("c{id}")})))
+    });
+    let application = rig.application(Manner::Library);
+    rig.asterisk.begin("1.1");
+    let dialog = application.wait_dialog(1);
+    for (count, id) in ["c1", "c2", "c3"].iter().enumerate() {
+        // The first response is the first command's, though DUMMY was said before it.
+        let response = application.call(&dialog, "POST", &format!("/channels/{id}"), "");
+        assert_eq!(response.response_body, json!({"id": id}).to_string());
+        assert_eq!(application.responses(&dialog).len(), count + 1);
+    }
+    for id in ["c2", "c1", "c3"] {
+        rig.asterisk
+            .push_channel("ChannelDestroyed", id, &json!({}));
+        application.wait_event(&dialog, "ChannelDestroyed", |e| e["channel"]["id"] == id);
+    }
+    rig.asterisk
+        .push_channel("ChannelVarset", "1.1", &json!({}));
+    application.wait_event(&dialog, "ChannelVarset", |_| true);
+    let calls = rig.asterisk.changes();
+    assert_eq!(calls.len(), 3, "{calls:?}");
+    assert!(rig.proxy.is_running());
 }

@@ -22,14 +22,14 @@ on_each_bus!(
 );
 
 /// Where the real Asterisk is.
-struct Place {
-    user: String,
-    password: String,
+pub(crate) struct Place {
+    pub(crate) user: String,
+    pub(crate) password: String,
     /// Host, port and path.
-    rest: String,
+    pub(crate) rest: String,
 }
 
-fn place() -> Option<Place> {
+pub(crate) fn place() -> Option<Place> {
     let Ok(url) = std::env::var("ARI_PROXY_TEST_ASTERISK") else {
         println!("not run: ARI_PROXY_TEST_ASTERISK names no Asterisk");
         return None;
@@ -45,14 +45,14 @@ fn place() -> Option<Place> {
 }
 
 /// A name that no other test and no other run uses at the same time.
-fn unique(what: &str) -> String {
+pub(crate) fn unique(what: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("{what}{}x{number}", std::process::id())
 }
 
 impl Place {
-    fn websocket_url(&self) -> String {
+    pub(crate) fn websocket_url(&self) -> String {
         format!("ws://{}/events", self.rest)
     }
 

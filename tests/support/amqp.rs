@@ -101,6 +101,11 @@ impl RawPublisher {
         self.wait_method(20, 21);
     }
 
+    /// The connection with its channel, for others to speak on.
+    pub(crate) fn into_socket(self) -> BufReader<TcpStream> {
+        self.socket
+    }
+
     fn method(&mut self, channel: u16, class: u16, method: u16, arguments: &[u8]) {
         let payload = [&class.to_be_bytes()[..], &method.to_be_bytes(), arguments].concat();
         self.frame(METHOD, channel, &payload);

@@ -1,10 +1,13 @@
 //! What the tests share: real servers, a scripted Asterisk, the proxy as a process, faults.
 
 pub(crate) mod amqp;
+pub(crate) mod application;
+pub(crate) mod application_wire;
 pub(crate) mod asterisk;
 pub(crate) mod asterisk_process;
 pub(crate) mod bus;
 pub(crate) mod cases;
+pub(crate) mod dialog_rig;
 pub(crate) mod directory;
 pub(crate) mod faulty;
 pub(crate) mod nats;

@@ -10,17 +10,22 @@ use super::nats::{BUS_PASSWORD, BUS_USER};
 use super::server::lock;
 use super::wait::SOON;
 
-/// The number and the port of every connection of this name, as a server whose monitor is on this port
-/// sees it.
-pub(crate) fn connections(monitor: u16, name: &str) -> Vec<(u64, u16)> {
-    let mut stream = TcpStream::connect(("127.0.0.1", monitor)).expect("the monitor");
+/// What a server whose monitor is on this port tells there.
+pub(crate) fn monitor(port: u16, what: &str) -> Value {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the monitor");
     stream
-        .write_all(b"GET /connz HTTP/1.0\r\n\r\n")
+        .write_all(format!("GET {what} HTTP/1.0\r\n\r\n").as_bytes())
         .expect("asked");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).expect("answered");
     let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
-    let told: Value = serde_json::from_str(body).expect("JSON");
+    serde_json::from_str(body).expect("JSON")
+}
+
+/// The number and the port of every connection of this name, as a server whose monitor is on this port
+/// sees it.
+pub(crate) fn connections(port: u16, name: &str) -> Vec<(u64, u16)> {
+    let told = monitor(port, "/connz");
     let all = told["connections"].as_array().cloned().unwrap_or_default();
     all.iter()
         .filter(|connection| connection["name"] == name)
@@ -50,6 +55,11 @@ impl RawNats {
         nats.write(format!("{options}\r\n").as_bytes());
         nats.flush();
         nats
+    }
+
+    /// The connection, for others to speak on.
+    pub(crate) fn into_socket(self) -> BufReader<TcpStream> {
+        self.socket
     }
 
     /// Says it, and waits until the server has dealt with it.

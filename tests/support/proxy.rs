@@ -20,6 +20,7 @@ pub(crate) struct ProxyBuilder {
     arguments: Vec<OsString>,
     within: Vec<String>,
     file: Option<(String, String)>,
+    file_flag: &'static str,
     home_file: Option<(String, String)>,
     stdout: Stdio,
 }
@@ -32,6 +33,7 @@ impl ProxyBuilder {
             arguments: Vec::new(),
             within: Vec::new(),
             file: None,
+            file_flag: "--config",
             home_file: None,
             stdout: Stdio::piped(),
         }
@@ -80,6 +82,12 @@ impl ProxyBuilder {
         self
     }
 
+    /// Writes a `config.json` of go-ari-proxy and passes it as to that one: with one dash.
+    pub(crate) fn config_json(mut self, text: &str) -> ProxyBuilder {
+        self.file_flag = "-config";
+        self.file("config.json", text)
+    }
+
     /// Writes a file of this name into the proxy's home, where it is started too.
     pub(crate) fn home_file(mut self, name: &str, text: &str) -> ProxyBuilder {
         self.home_file = Some((name.to_owned(), text.to_owned()));
@@ -112,7 +120,7 @@ impl ProxyBuilder {
         if let Some((name, text)) = self.file {
             let path = directory.path.join(name);
             fs::write(&path, text).expect("configuration file written");
-            command.arg("--config").arg(path);
+            command.arg(self.file_flag).arg(path);
         }
         if let Some((name, text)) = self.home_file {
             fs::write(directory.path.join(name), text).expect("file at home written");

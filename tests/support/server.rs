@@ -130,6 +130,7 @@ pub(crate) struct Server {
 
 struct Shared {
     authorization: String,
+    api_key: String,
     answer: Box<Answer>,
     up: AtomicBool,
     next_id: AtomicU64,
@@ -155,6 +156,7 @@ impl Server {
             port,
             shared: Arc::new(Shared {
                 authorization: basic(user, password),
+                api_key: format!("{user}:{password}"),
                 answer,
                 up: AtomicBool::new(false),
                 next_id: AtomicU64::new(0),
@@ -308,7 +310,9 @@ fn serve(id: u64, stream: &TcpStream, shared: &Shared) -> io::Result<()> {
             .headers
             .get("upgrade")
             .is_some_and(|value| value.eq_ignore_ascii_case("websocket"));
-        if request.headers.get("authorization") != Some(&shared.authorization) {
+        let known = request.headers.get("authorization") == Some(&shared.authorization)
+            || request.query.get("api_key") == Some(&shared.api_key);
+        if !known {
             let body = json!({"message": "Authentication required"});
             writer.write_all(&Reply::new(401, "Unauthorized", &body).bytes())?;
         } else if wants_websocket && request.path == "/ari/events" {
