@@ -42,6 +42,7 @@
 //! | `bus-link` | connects to the bus, watches the link | the bus |
 //! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
 //! | `bus-taken` | hears what the server has taken of what left, whether it lives, and commands (NATS) | the bus |
+//! | `bus-ask` | asks a link for the topics of dialogs, and ends | the bus |
 //! | `bus-topics` | writes what is handed over for the topics of dialogs (NATS) | being kicked, the bus |
 //! | `bus-flush` | flushes the connection that requests come on (NATS) | being kicked, the bus |
 //! | `bus-confirm` | hears whether the broker takes events, and of the link's end (RabbitMQ) | the bus |

@@ -4,6 +4,7 @@
 //! What is said here is about what a single listener has to get: an application that is told of a call
 //! must be there, and its topics must be there before anything is published on them.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::BusError;
@@ -58,6 +59,10 @@ pub trait Topics: Send {
     /// Listens to `dialog` no more and removes its topics, once the listener has what was handed to the
     /// link before; but not too late, if there is none.
     fn close(&mut self, dialog: &str);
+
+    /// The dialogs that are closed and whose topics may be there still: where the link is lost, they are to
+    /// be closed on the next.
+    fn left(&mut self) -> Vec<Arc<str>>;
 
     /// Sends what the others have handed over, and looks after what is being removed. To be called
     /// after them, and every second while there are dialogs or something is being removed.

@@ -32,7 +32,8 @@ pub(super) fn take(mut from: Settings) -> Result<Config, ConfigError> {
     };
     ari.api_key = !bus.protocol.serves_subjects();
     let workers = Workers {
-        count: from.count(&keys::WORKERS)?,
+        // Of all applications together: Asterisk takes about 100 connections (asterisk-facts.md).
+        count: (from.count(&keys::WORKERS)? / (1 + further.len())).max(1),
         queue: from.count(&keys::QUEUE)?,
         max_wait: from.duration(&keys::MAX_WAIT)?,
     };
@@ -378,6 +379,9 @@ mod tests {
             .map(|config| config.ari.application.as_str())
             .collect();
         assert_eq!(applications, ["b", "a.c", "a"]);
+        assert_eq!((config.workers.count, further[1].workers.count), (5, 5));
+        let one_each = loaded(&["--ari.application=b,a", "--workers.count=1"], &[], None);
+        assert_eq!(one_each.unwrap().workers.count, 1);
         assert!(further.iter().all(|config| config.further().count() == 0));
         assert!(
             further

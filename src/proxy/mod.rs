@@ -383,6 +383,7 @@ fn host(
         max_wait: config.topics.max_wait,
         most: config.topics.most,
         held: config.topics.held,
+        bytes: config.events.max_bytes,
     };
     let parts = topics::Parts {
         standing: Arc::clone(standing),

@@ -86,6 +86,9 @@ fn read(members: &Members, unique_id: &RawValue) -> Result<Command, String> {
     let (path, query) = url
         .split_once('?')
         .map_or((url, None), |(path, query)| (path, Some(query)));
+    if url.len() > LONGEST_URL {
+        return Err(format!("the url is longer than {LONGEST_URL} bytes"));
+    }
     let segments = segments(path)?;
     let mut target = String::with_capacity(url.len());
     push_plain(&mut target, path)?;
@@ -126,9 +129,6 @@ fn read(members: &Members, unique_id: &RawValue) -> Result<Command, String> {
 
 /// The segments of `path`, decoded; an error where it may lead out of the API.
 fn segments(path: &str) -> Result<Vec<String>, String> {
-    if path.len() > LONGEST_URL {
-        return Err(format!("the url is longer than {LONGEST_URL} bytes"));
-    }
     let inner = path
         .strip_prefix('/')
         .filter(|rest| !rest.is_empty() && !rest.starts_with('/'));
@@ -299,6 +299,7 @@ mod tests {
     #[test]
     fn urls_that_leave_the_api() {
         let long = "/x".repeat(LONGEST_URL);
+        let long_query = format!("/x?{}", "x".repeat(LONGEST_URL));
         for url in [
             "",
             "/",
@@ -321,6 +322,7 @@ mod tests {
             "/a?b=\n",
             "/channels/./x",
             &long,
+            &long_query,
         ] {
             let why = why("POST", url, "");
             assert!(why.starts_with("the url"), "{url}: {why}");

@@ -283,6 +283,10 @@ impl Topics for NatsTopics {
         }
     }
 
+    fn left(&mut self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
     fn attend(&mut self) {
         if std::mem::take(&mut self.handed_over) {
             // One that waits there is as good.

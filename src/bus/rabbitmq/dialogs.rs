@@ -157,6 +157,11 @@ impl Dialogs {
         self.remove(step, writer);
     }
 
+    /// Those that are closed and whose queues may be there still.
+    pub(super) fn left(&self) -> Vec<Arc<str>> {
+        self.removals.left()
+    }
+
     /// Looks after what has its time, where the broker has taken what was handed over up to `taken`.
     pub(super) fn attend(&mut self, taken: u64, writer: &Writer) {
         let now = Instant::now();

@@ -82,6 +82,12 @@ impl Removals {
         None
     }
 
+    /// The dialogs whose queues may be there still: they wait, or the broker may not have heard of it.
+    pub(super) fn left(&self) -> Vec<Arc<str>> {
+        let removed = self.removed.iter().map(|(_, dialog)| dialog);
+        self.waiting.keys().chain(removed).cloned().collect()
+    }
+
     fn wait(&mut self, dialog: Arc<str>, last: u64, first: bool, now: Instant) {
         let waiting = Waiting {
             last,
@@ -264,6 +270,17 @@ mod tests {
         removals.close("d", 0, start);
         removals.due(start + PATIENCE, 0, |_| false);
         assert_eq!(removals.due(start + PATIENCE + ONCE_MORE, 0, |_| true), []);
+    }
+
+    #[test]
+    fn what_a_lost_link_leaves() {
+        let (mut removals, start) = (Removals::default(), Instant::now());
+        removals.close("gone", 0, start);
+        removals.due(start, 0, |_| false);
+        removals.count("gone", 0, 0, start);
+        assert_eq!(removals.count("gone", 0, 0, start), Some(remove("gone")));
+        removals.close("there", 0, start);
+        assert_eq!(removals.left(), ["there".into(), Arc::<str>::from("gone")]);
     }
 
     #[test]

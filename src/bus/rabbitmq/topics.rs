@@ -212,8 +212,15 @@ impl Topics for RabbitTopics {
 
     fn close(&mut self, dialog: &str) {
         let last = self.shared.ledger.last();
-        // What is to be removed on a link that is lost, nobody removes.
-        let _ = self.with(|dialogs, writer| dialogs.close(dialog, last, writer));
+        // What is to be removed on a link that is lost, is left to the next.
+        if let Some(dialogs) = &mut *lock(&self.shared.desk.dialogs) {
+            dialogs.close(dialog, last, &self.shared.requests);
+        }
+    }
+
+    fn left(&mut self) -> Vec<Arc<str>> {
+        let dialogs = lock(&self.shared.desk.dialogs);
+        dialogs.as_ref().map(Dialogs::left).unwrap_or_default()
     }
 
     fn attend(&mut self) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
 
+use super::room::{Place, Room};
 use crate::wire::command::{BadCommand, Command};
 
 /// Most commands of a dialog that wait for their turn. Applications of go-ari-library send the next
@@ -34,9 +35,9 @@ pub(super) struct Dialog {
     /// When its application must have come.
     pub(super) deadline: Instant,
     /// What its application is to get first, in order.
-    pub(super) held: VecDeque<Vec<u8>>,
+    pub(super) held: VecDeque<(Vec<u8>, Option<Place>)>,
     /// Commands that wait for their turn, and when they came.
-    pub(super) commands: VecDeque<(Instant, Pending)>,
+    pub(super) commands: VecDeque<(Instant, Pending, Option<Place>)>,
     /// The number of the one that is under way.
     pub(super) busy: Option<u64>,
     /// When it is looked next whether one takes too long.
@@ -60,12 +61,15 @@ pub(super) enum Stage {
     Offered(u64),
     /// An application has it, and has not shown itself yet.
     Awaited,
-    /// The application has shown itself; the first event is to be offered, from then on.
+    /// The application has shown itself; the first event is to be offered, from then on, if there is one.
     Greeted(Instant),
     /// The first event is offered, under this number.
     Greeting(u64),
     /// The application gets its events.
     Talking,
+    /// It did, on a link that is lost. What was said there is said again first; whether it listens on the
+    /// next is seen by the next event.
+    Doubted,
     /// All that it is to get is on its way.
     Leaving,
 }
@@ -117,18 +121,25 @@ impl Dialog {
 
     /// Whether it waits for its application, which has until the deadline.
     pub(super) fn waits(&self) -> bool {
-        !matches!(self.stage, Stage::Talking | Stage::Leaving)
+        match self.stage {
+            Stage::Greeted(_) => !self.held.is_empty(),
+            stage => !matches!(stage, Stage::Talking | Stage::Doubted | Stage::Leaving),
+        }
     }
 
-    /// Keeps `event` until its application is there, at most `most` of them; whether another had to go
-    /// for it. The first, with which the application begins, is kept.
-    pub(super) fn hold(&mut self, event: Vec<u8>, most: usize) -> bool {
-        self.held.push_back(event);
-        let full = self.held.len() > most.max(2);
-        if full {
+    /// Keeps `event` until its application is there, at most `most` of them and as long as there is
+    /// `room`; how many had to go for it. The first, with which the application begins, is kept, and the
+    /// last, with which it ends.
+    pub(super) fn hold(&mut self, event: Vec<u8>, most: usize, room: &Room) -> u64 {
+        let mut gone = 0;
+        let mut place = room.take(event.len());
+        while self.held.len() > 1 && (self.held.len() >= most.max(2) || place.is_none()) {
             self.held.remove(1);
+            gone += 1;
+            place = place.or_else(|| room.take(event.len()));
         }
-        full
+        self.held.push_back((event, place));
+        gone
     }
 
     /// Its application has shown itself.
@@ -154,17 +165,28 @@ impl Dialog {
             Stage::Offered(_) | Stage::Awaited => Stage::New(again),
             Stage::Greeting(_) => Stage::Greeted(again),
             // What says that it may go was on its way, too.
-            Stage::Leaving => Stage::Talking,
+            Stage::Talking | Stage::Leaving => Stage::Doubted,
             stage => stage,
         };
     }
 
-    /// Takes a command that came `now` for its turn; gives it back where too many wait.
-    pub(super) fn push(&mut self, command: Pending, now: Instant) -> Result<(), Pending> {
-        if self.commands.len() >= MOST_COMMANDS {
+    /// Takes a command that came `now` for its turn; gives it back where too many wait, or where it would
+    /// go on for ever though its end is long ago.
+    pub(super) fn push(
+        &mut self,
+        command: Pending,
+        now: Instant,
+        place: Option<Place>,
+    ) -> Result<(), Pending> {
+        let is_over = self
+            .ended
+            .is_some_and(|ended| now >= ended + LONGEST_LINGER);
+        // Whose turn it is needs no place to wait.
+        let next = self.busy.is_none() && self.commands.is_empty();
+        if is_over || self.commands.len() >= MOST_COMMANDS || (place.is_none() && !next) {
             return Err(command);
         }
-        self.commands.push_back((now, command));
+        self.commands.push_back((now, command, place));
         Ok(())
     }
 
@@ -202,9 +224,58 @@ mod tests {
     #[test]
     fn the_first_event_is_kept_and_the_last_ones() {
         let mut dialog = Dialog::new("c", Instant::now());
-        let full: Vec<bool> = (0..5).map(|event| dialog.hold(vec![event], 3)).collect();
-        assert_eq!(full, [false, false, false, true, true]);
-        assert_eq!(dialog.held, [vec![0], vec![3], vec![4]]);
+        let room = Room::new(10);
+        let mut hold = |event, most| {
+            let gone = dialog.hold(vec![event], most, &room);
+            let held: Vec<u8> = dialog.held.iter().map(|(event, _)| event[0]).collect();
+            (gone, held)
+        };
+        assert_eq!(hold(0, 3), (0, vec![0]));
+        assert_eq!(hold(1, 3), (0, vec![0, 1]));
+        assert_eq!(hold(2, 3), (0, vec![0, 1, 2]));
+        assert_eq!(hold(3, 3), (1, vec![0, 2, 3]));
+        assert_eq!(hold(4, 0), (2, vec![0, 4]));
+    }
+
+    #[test]
+    fn what_all_dialogs_hold_is_bounded() {
+        let (room, now) = (Room::new(10), Instant::now());
+        let mut dialogs = [Dialog::new("c", now), Dialog::new("d", now)];
+        let gone: Vec<u64> = (0..5)
+            .map(|_| dialogs[0].hold(vec![0; 2], 100, &room))
+            .collect();
+        assert_eq!(gone, [0; 5]);
+        let gone: Vec<u64> = (0..4)
+            .map(|_| dialogs[1].hold(vec![0; 2], 100, &room))
+            .collect();
+        assert_eq!(gone, [0, 0, 1, 1], "a first and a last one");
+        assert_eq!(dialogs[0].hold(vec![0; 4], 100, &room), 2);
+        dialogs[0].held.clear();
+        assert_eq!(dialogs[1].hold(vec![0; 6], 100, &room), 0);
+    }
+
+    #[test]
+    fn it_does_not_go_on_for_ever() {
+        let (mut dialog, room) = (Dialog::new("c", Instant::now()), Room::new(10));
+        let end = Instant::now();
+        dialog.ended = Some(end);
+        let mut push = |now| {
+            let bad = Command::read(b"").unwrap_err();
+            dialog
+                .push(Pending::Bad(400, bad), now, room.take(4))
+                .is_ok()
+        };
+        assert!(push(end + LINGER) && push(end + LINGER), "there is room");
+        assert!(!push(end + LINGER));
+        dialog.commands.clear();
+        assert!(dialog.commands.is_empty() && room.take(10).is_some());
+        let bad = Command::read(b"").unwrap_err();
+        let long_ago = end + LONGEST_LINGER;
+        assert!(
+            dialog
+                .push(Pending::Bad(400, bad), long_ago, room.take(4))
+                .is_err()
+        );
     }
 
     #[test]
@@ -246,8 +317,10 @@ mod tests {
         dialog.stage = Stage::Greeting(7);
         dialog.lose_link(now);
         assert_eq!(dialog.stage, Stage::Greeted(now));
-        dialog.stage = Stage::Talking;
-        dialog.lose_link(now);
-        assert_eq!(dialog.stage, Stage::Talking);
+        for stage in [Stage::Talking, Stage::Leaving] {
+            dialog.stage = stage;
+            dialog.lose_link(now);
+            assert_eq!(dialog.stage, Stage::Doubted);
+        }
     }
 }

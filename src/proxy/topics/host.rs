@@ -19,7 +19,8 @@ use super::call::Look;
 use super::dialog::{Dialog, Stage};
 use super::objects::Objects;
 use super::parked::Parked;
-use super::{Event, Intake, Passed, Settings};
+use super::room::Room;
+use super::{Event, Intake, Passed, Settings, Until};
 use crate::backoff::Backoff;
 use crate::bus::{Link, Topic, Topics};
 use crate::logging::Occasionally;
@@ -56,6 +57,9 @@ pub struct Host {
     dialogs: HashMap<Arc<str>, Dialog>,
     objects: Objects,
     parked: Parked,
+    /// Where events are held, and commands wait.
+    held: Room,
+    pending: Room,
     /// Commands under way, by number.
     under_way: HashMap<u64, UnderWay>,
     /// What tells commands that come again.
@@ -80,6 +84,9 @@ pub struct Host {
     finishing: Option<Instant>,
     unclaimed: Occasionally,
     full: Occasionally,
+    lossy: Occasionally,
+    /// How many lost events are told of.
+    told: u64,
 }
 
 /// What a host needs of its proxy.
@@ -99,6 +106,8 @@ impl Host {
     pub fn new(settings: Settings, parts: Parts, intake: Intake, events: Receiver<Event>) -> Host {
         let now = Instant::now();
         Host {
+            held: Room::new(settings.bytes),
+            pending: Room::new(settings.bytes),
             settings,
             standing: parts.standing,
             buffer: parts.buffer,
@@ -125,6 +134,8 @@ impl Host {
             finishing: None,
             unclaimed: Occasionally::new(),
             full: Occasionally::new(),
+            lossy: Occasionally::new(),
+            told: 0,
         }
     }
 
@@ -156,13 +167,14 @@ impl Host {
             Event::Connected { restarted: true } => self.all_is_gone(),
             Event::Connected { restarted: false } => self.look(),
             Event::Link(link) => self.set_link(link),
+            Event::Topics(link, topics) => self.asked(link, topics),
             Event::Heard(link, heard) => self.heard(link, heard),
             Event::Done(done) => self.done(done),
             Event::Living(living) => {
                 let any = self.missing(&living);
                 self.look_again = any;
             }
-            Event::Passed(dialog) => self.passed(&dialog),
+            Event::Passed(until) => self.passed(&until),
             Event::Finish => self.finish(),
         }
     }
@@ -202,6 +214,19 @@ impl Host {
         }
         if let Some(topics) = &mut self.topics {
             topics.attend();
+        }
+        self.tell_losses();
+    }
+
+    /// Says that applications miss events, whoever dropped them.
+    fn tell_losses(&mut self) {
+        let lost = self.counters.topic_events_dropped.get();
+        if lost > self.told && self.lossy.now() {
+            self.told = lost;
+            log::warn!(
+                "events of calls are dropped, as the bus or applications do not take them in time \
+                 ({lost} so far)"
+            );
         }
     }
 
@@ -251,6 +276,13 @@ impl Host {
             }
             return self.give_up(id);
         }
+        if matches!(dialog.stage, Stage::Greeted(_)) && dialog.held.is_empty() {
+            if dialog.ended.is_none() {
+                // There is nothing to offer yet.
+                return;
+            }
+            dialog.stage = Stage::Talking;
+        }
         let next = match dialog.stage {
             Stage::New(when) | Stage::Greeted(when) if when > now => when.min(dialog.deadline),
             Stage::New(_) | Stage::Greeted(_) => match self.offer(id) {
@@ -263,14 +295,12 @@ impl Host {
                 Some(over) if over > now => over,
                 Some(_) => {
                     dialog.stage = Stage::Leaving;
-                    self.buffer.passed(Passed {
-                        dialog: Arc::clone(id),
-                        intake: self.intake.clone(),
-                    });
+                    let until = Until::Leaves(Arc::clone(id));
+                    self.tell_when_passed(until);
                     return;
                 }
             },
-            Stage::Leaving => return,
+            Stage::Doubted | Stage::Leaving => return,
         };
         self.alarms.insert((next, Arc::clone(id)));
     }
@@ -335,12 +365,22 @@ impl Host {
         }
     }
 
-    /// All that a dialog is to get is handed to the bus.
-    fn passed(&mut self, id: &Arc<str>) {
-        let leaving = |dialog: &Dialog| dialog.stage == Stage::Leaving;
-        // On another link it is handed over once more.
-        if self.dialogs.get(id).is_some_and(leaving) {
-            self.drop_dialog(id);
+    fn tell_when_passed(&self, until: Until) {
+        let intake = self.intake.clone();
+        self.buffer.passed(Passed { until, intake });
+    }
+
+    /// What somebody waited for is handed to the bus.
+    fn passed(&mut self, until: &Until) {
+        match until {
+            Until::Leaves(id) => {
+                let leaving = |dialog: &Dialog| dialog.stage == Stage::Leaving;
+                // On another link it is handed over once more.
+                if self.dialogs.get(id).is_some_and(leaving) {
+                    self.drop_dialog(id);
+                }
+            }
+            Until::Repeated(link) => self.repeated(*link),
         }
     }
 
@@ -367,6 +407,7 @@ impl Host {
             );
         }
         for id in ids {
+            self.leave_commands(&id);
             self.drop_dialog(&id);
         }
     }

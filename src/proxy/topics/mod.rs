@@ -10,6 +10,7 @@
 //! | `dialog` | how far one dialog is |
 //! | `objects` | which objects belong to which dialogs |
 //! | `parked` | events that came before the answer that says whose they are |
+//! | `room` | how much is kept for all dialogs |
 //! | [`call`] | what a worker does for a dialog |
 //!
 //! The thread `dialogs` never waits: events come from ingest, commands from a thread of the bus, answers
@@ -21,6 +22,7 @@ mod dialog;
 mod host;
 mod objects;
 mod parked;
+mod room;
 
 pub use host::{Host, Parts};
 
@@ -32,11 +34,12 @@ use crossbeam_channel::Sender;
 
 use super::counters::Counters;
 use crate::ari::websocket::Frame;
-use crate::bus::{Heard, Link};
+use crate::bus::{BusError, Heard, Link, Topics};
 use call::{Done, Living};
 
-/// Most commands that come from the bus and wait to be looked at.
+/// Most commands that come from the bus and wait to be looked at, and most bytes of them.
 const MOST_HEARD: usize = 16_384;
+const MOST_HEARD_BYTES: usize = 64 * 1024 * 1024;
 
 /// What can happen to dialogs.
 pub enum Event {
@@ -49,14 +52,16 @@ pub enum Event {
     },
     /// There is a link to the bus, or none any more.
     Link(Option<Arc<dyn Link>>),
+    /// The link of this number was asked for topics.
+    Topics(u64, Result<Box<dyn Topics>, BusError>),
     /// The bus tells of the link of this number.
     Heard(u64, Heard),
     /// A worker has carried a command out.
     Done(Done),
     /// A worker has looked what there is on Asterisk.
     Living(Living),
-    /// All that there was for a dialog is handed to the bus.
-    Passed(Arc<str>),
+    /// All that there was is handed to the bus.
+    Passed(Until),
     /// It is time to end.
     Finish,
 }
@@ -76,6 +81,8 @@ pub struct Settings {
     pub most: usize,
     /// Most events held of one until its application has come.
     pub held: usize,
+    /// Most bytes of all that are held, and of all commands that wait.
+    pub bytes: usize,
 }
 
 /// Where others tell what happens.
@@ -84,8 +91,9 @@ pub struct Intake {
     events: Sender<Event>,
     /// Events of Asterisk that wait to be looked at.
     waiting: Arc<AtomicUsize>,
-    /// Commands that do.
+    /// Commands that do, and their bytes.
     heard: Arc<AtomicUsize>,
+    heard_bytes: Arc<AtomicUsize>,
     /// Most events that may.
     most: usize,
     counters: Arc<Counters>,
@@ -98,6 +106,7 @@ impl Intake {
             events,
             waiting: Arc::default(),
             heard: Arc::default(),
+            heard_bytes: Arc::default(),
             most,
             counters: Arc::clone(counters),
         }
@@ -123,12 +132,15 @@ impl Intake {
     /// Tells what is heard on the link of this number. Commands that are too many are dropped, counted:
     /// they come faster than they can be refused.
     fn heard(&self, link: u64, heard: Heard) {
-        if let Heard::Command { .. } = heard {
-            if self.heard.load(Ordering::Relaxed) >= MOST_HEARD {
+        if let Heard::Command { body, .. } = &heard {
+            if self.heard.load(Ordering::Relaxed) >= MOST_HEARD
+                || self.heard_bytes.load(Ordering::Relaxed) >= MOST_HEARD_BYTES
+            {
                 self.counters.requests_dropped.add();
                 return;
             }
             self.heard.fetch_add(1, Ordering::Relaxed);
+            self.heard_bytes.fetch_add(body.len(), Ordering::Relaxed);
         }
         self.tell(Event::Heard(link, heard));
     }
@@ -137,22 +149,34 @@ impl Intake {
     fn taken(&self, event: &Event) {
         match event {
             Event::Arrived(_) => self.waiting.fetch_sub(1, Ordering::Relaxed),
-            Event::Heard(_, Heard::Command { .. }) => self.heard.fetch_sub(1, Ordering::Relaxed),
+            Event::Heard(_, Heard::Command { body, .. }) => {
+                self.heard_bytes.fetch_sub(body.len(), Ordering::Relaxed);
+                self.heard.fetch_sub(1, Ordering::Relaxed)
+            }
             _ => return,
         };
     }
 }
 
+/// What somebody waits for until all before it is handed to the bus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Until {
+    /// The end of this dialog.
+    Leaves(Arc<str>),
+    /// The link of this number: what was said on the one before comes first.
+    Repeated(u64),
+}
+
 /// Says that all that was put into the buffer before it is handed to the bus, or dropped: when it is
 /// dropped itself.
 pub struct Passed {
-    dialog: Arc<str>,
+    until: Until,
     intake: Intake,
 }
 
 impl Drop for Passed {
     fn drop(&mut self) {
-        self.intake.tell(Event::Passed(Arc::clone(&self.dialog)));
+        self.intake.tell(Event::Passed(self.until.clone()));
     }
 }
 
@@ -164,6 +188,6 @@ impl std::fmt::Debug for Intake {
 
 impl std::fmt::Debug for Passed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Passed").field(&self.dialog).finish()
+        f.debug_tuple("Passed").field(&self.until).finish()
     }
 }

@@ -72,12 +72,14 @@ impl Objects {
         }
     }
 
-    /// `object` does not belong to `dialog` any more.
-    pub(super) fn leave(&mut self, dialog: &Arc<str>, object: &Object) {
-        if let Some(owned) = self.owned.get_mut(dialog) {
-            owned.retain(|there| there != object);
-        }
+    /// `object` does not belong to `dialog` any more; whether it has nothing left to live by.
+    pub(super) fn leave(&mut self, dialog: &Arc<str>, object: &Object) -> bool {
         self.disown(dialog, object);
+        let Some(owned) = self.owned.get_mut(dialog) else {
+            return false;
+        };
+        owned.retain(|there| there != object);
+        !owned.iter().any(|(entity, _)| lives(*entity))
     }
 
     fn disown(&mut self, dialog: &Arc<str>, (entity, id): &Object) {
@@ -192,7 +194,7 @@ mod tests {
         objects.join(&one, channel("c"));
         objects.join(&other, channel("c"));
         assert_eq!(objects.of(Entity::Channel, "c").len(), 2);
-        objects.leave(&one, &channel("c"));
+        assert!(objects.leave(&one, &channel("c")));
         assert_eq!(objects.of(Entity::Channel, "c"), [Arc::clone(&other)]);
         assert_eq!(objects.end(Entity::Channel, "c"), [other]);
     }

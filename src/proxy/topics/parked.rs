@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use crate::ari::websocket::Frame;
 use crate::wire::kind::Entity;
 
-/// Most events that wait. Beyond, the oldest does not wait any longer.
+/// Most events that wait. Beyond, none waits any longer: to let some go before others would be to have
+/// those overtaken by what comes then.
 const MOST: usize = 4096;
 
 /// The events that wait, and the commands that they wait for.
@@ -38,14 +39,15 @@ impl Parked {
         self.makers.get(&entity).is_some_and(|count| *count > 0)
     }
 
-    /// Has `frame` wait; what does not wait any longer for it.
-    pub(super) fn park(&mut self, frame: Frame) -> Option<Frame> {
+    /// Has `frame` wait; what does not wait any longer, in order.
+    pub(super) fn park(&mut self, frame: Frame) -> Vec<Frame> {
         let until = self.under_way.keys().next_back().copied().unwrap_or(0);
         self.events.push_back(Event { frame, until });
-        (self.events.len() > MOST)
-            .then(|| self.events.pop_front())
-            .flatten()
-            .map(|event| event.frame)
+        let surplus = match self.events.len() > MOST {
+            true => std::mem::take(&mut self.events),
+            false => VecDeque::new(),
+        };
+        surplus.into_iter().map(|event| event.frame).collect()
     }
 
     /// Command `number` is done. What waits, with whether it has nothing to wait for any more; whatever
@@ -104,7 +106,7 @@ mod tests {
         let mut parked = Parked::default();
         parked.begin(1, Entity::Channel);
         assert!(parked.may_be_made(Entity::Channel) && !parked.may_be_made(Entity::Bridge));
-        assert!(parked.park(frame("a")).is_none());
+        assert!(parked.park(frame("a")).is_empty());
         parked.begin(2, Entity::Bridge);
         parked.park(frame("b"));
         let waiting = parked.end(2);
@@ -124,8 +126,10 @@ mod tests {
         let mut parked = Parked::default();
         parked.begin(1, Entity::Channel);
         for _ in 0..MOST {
-            assert!(parked.park(frame("x")).is_none());
+            assert!(parked.park(frame("x")).is_empty());
         }
-        assert!(parked.park(frame("y")).is_some());
+        let all = parked.park(frame("y"));
+        assert_eq!((all.len(), &all[MOST][..]), (MOST + 1, &b"y"[..]));
+        assert!(parked.park(frame("z")).is_empty());
     }
 }

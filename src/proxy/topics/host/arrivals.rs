@@ -69,6 +69,7 @@ impl Host {
             }
         }
         if let Some((entity, id)) = touched.ends() {
+            self.note_end(&owners, *entity, id);
             for dialog in self.objects.end(*entity, id) {
                 self.end(&dialog);
             }
@@ -89,8 +90,8 @@ impl Host {
     }
 
     fn park(&mut self, frame: &Frame) {
-        if let Some(oldest) = self.parked.park(frame.clone()) {
-            self.arrived(&oldest, false);
+        for frame in self.parked.park(frame.clone()) {
+            self.arrived(&frame, false);
         }
     }
 
@@ -134,8 +135,13 @@ impl Host {
                 let subject: Arc<str> = topic::events(id).into();
                 self.counters.topic_events.add();
                 self.say(&subject, body.clone(), None);
-            } else if dialog.hold(body.clone(), self.settings.held) {
-                self.counters.topic_events_dropped.add();
+                continue;
+            }
+            let gone = dialog.hold(body.clone(), self.settings.held, &self.held);
+            self.counters.topic_events_dropped.add_all(gone);
+            if matches!(dialog.stage, Stage::Greeted(_)) && dialog.held.len() == 1 {
+                dialog.deadline = Instant::now() + self.settings.max_wait;
+                self.advance(id);
             }
         }
     }

@@ -22,7 +22,7 @@ const TOO_LARGE: u16 = 413;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// From this status on, nothing was done.
 const FAILED: u16 = 400;
-/// Below that, from this one on, it may have been.
+/// Below that, from this one on, it may have been, but for [`UNAVAILABLE`].
 const UNKNOWN: u16 = 500;
 
 /// A command that a worker has.
@@ -37,6 +37,8 @@ pub(super) struct UnderWay {
     claimed: Vec<Object>,
     /// What its answer describes.
     describes: Option<Entity>,
+    /// What of that kind has ended meanwhile: its answer describes what is no more.
+    over: Vec<String>,
     /// Whether events may wait for it.
     creates: bool,
 }
@@ -85,14 +87,15 @@ impl Host {
                 Err(bad) => Pending::Bad(BAD, bad),
             }
         };
-        match dialog.push(pending, now) {
+        match dialog.push(pending, now, self.pending.take(body.len())) {
             Ok(()) => {
                 self.carry_out_next(&id);
                 self.look_for_late(&id);
             }
             Err(refused) => {
                 self.counters.commands_refused.add();
-                let why = topic::problem("too many commands of this dialog wait for their turn");
+                let why =
+                    topic::problem("too many commands wait for their turn, or the dialog is over");
                 self.respond(&id, refused.unique_id(), now, UNAVAILABLE, &why);
             }
         }
@@ -110,24 +113,25 @@ impl Host {
         let mut late = Vec::new();
         let number = dialog.busy;
         let under_way = number.and_then(|number| self.under_way.get_mut(&number));
-        let mut first = None;
+        let (mut first, mut given_up) = (None, None);
         if let Some(under_way) = under_way.filter(|under_way| !under_way.answered) {
             if under_way.came + ANSWER_BY <= now {
                 under_way.answered = true;
+                given_up = number.filter(|_| under_way.creates);
                 let why = "Asterisk took too long to answer; what it does is not known";
                 late.push((under_way.unique_id.clone(), under_way.came, TIMEOUT, why));
             } else {
                 first = Some(under_way.came);
             }
         }
-        while let Some((came, _)) = dialog.commands.front()
+        while let Some((came, _, _)) = dialog.commands.front()
             && *came + ANSWER_BY <= now
-            && let Some((came, pending)) = dialog.commands.pop_front()
+            && let Some((came, pending, _)) = dialog.commands.pop_front()
         {
             let why = "the command waited too long for its turn, and is not carried out";
             late.push((pending.unique_id().to_owned(), came, UNAVAILABLE, why));
         }
-        let first = first.or(dialog.commands.front().map(|(came, _)| *came));
+        let first = first.or(dialog.commands.front().map(|(came, _, _)| *came));
         dialog.look = first.map(|came| came + ANSWER_BY);
         if let Some(look) = dialog.look {
             self.alarms.insert((look, Arc::clone(id)));
@@ -136,13 +140,56 @@ impl Host {
             self.counters.commands_late.add();
             self.respond(id, &unique_id, came, status, &topic::problem(why));
         }
+        if let Some(number) = given_up {
+            // New calls must not wait for longer than an application does.
+            self.release(number);
+        }
+    }
+
+    /// Command `number` has made what it makes, or is not waited for any more: nor do events wait for it.
+    fn release(&mut self, number: u64) {
+        for (waiting, over) in self.parked.end(number) {
+            match over || self.is_known(waiting.frame()) {
+                true => self.arrived(&waiting.into_frame(), false),
+                false => self.parked.keep(waiting),
+            }
+        }
+    }
+
+    /// An object of `dialogs` has ended. Commands under way may be about to describe it.
+    pub(super) fn note_end(&mut self, dialogs: &[Arc<str>], entity: Entity, id: &str) {
+        for dialog in dialogs {
+            let busy = self.dialogs.get(dialog).and_then(|dialog| dialog.busy);
+            let under_way = busy.and_then(|number| self.under_way.get_mut(&number));
+            if let Some(under_way) = under_way.filter(|it| it.describes == Some(entity)) {
+                under_way.over.push(id.to_owned());
+            }
+        }
+    }
+
+    /// Answers what a dialog has asked for, as the proxy ends.
+    pub(super) fn leave_commands(&mut self, id: &Arc<str>) {
+        let Some(dialog) = self.dialogs.get_mut(id) else {
+            return;
+        };
+        let busy = dialog
+            .busy
+            .and_then(|number| self.under_way.remove(&number));
+        let busy = busy.filter(|under_way| !under_way.answered);
+        let mut left: Vec<_> = busy.map(|it| (it.came, it.unique_id)).into_iter().collect();
+        let waiting = dialog.commands.drain(..);
+        left.extend(waiting.map(|(came, pending, _)| (came, pending.unique_id().to_owned())));
+        let why = topic::problem("the proxy ends");
+        for (came, unique_id) in left {
+            self.respond(id, &unique_id, came, UNAVAILABLE, &why);
+        }
     }
 
     /// Has the next command carried out, if none is under way.
     fn carry_out_next(&mut self, id: &Arc<str>) {
         while let Some(dialog) = self.dialogs.get_mut(id)
             && dialog.busy.is_none()
-            && let Some((came, next)) = dialog.commands.pop_front()
+            && let Some((came, next, _)) = dialog.commands.pop_front()
         {
             match next {
                 Pending::Call(command) => {
@@ -184,6 +231,7 @@ impl Host {
             unique_id: command.unique_id,
             claimed,
             describes: command.describes.filter(|_| !ended),
+            over: Vec::new(),
             creates: creates.is_some(),
         };
         self.under_way.insert(number, under_way);
@@ -208,20 +256,29 @@ impl Host {
             .dialogs
             .get(id)
             .is_some_and(|dialog| dialog.ended.is_none());
-        match under_way.describes {
+        let described = match under_way.describes {
             Some(entity) if lives && done.status < 300 => {
-                if let Some(object) = command::described(entity, &done.body) {
-                    self.objects.join(id, (entity, object.clone()));
-                    self.objects.see(entity, &object, Instant::now());
-                }
+                command::described(entity, &done.body).map(|object| (entity, object))
             }
-            _ => {}
+            _ => None,
+        };
+        let described = described.filter(|(_, object)| !under_way.over.contains(object));
+        if let Some((entity, object)) = &described {
+            self.objects.join(id, (*entity, object.clone()));
+            self.objects.see(*entity, object, Instant::now());
         }
-        // What Asterisk has refused has made nothing; what failed on the way may have.
-        if (FAILED..UNKNOWN).contains(&done.status) {
-            for object in &under_way.claimed {
-                self.objects.leave(id, object);
+        let refused = (FAILED..UNKNOWN).contains(&done.status) || done.status == UNAVAILABLE;
+        let mut has_nothing = false;
+        for (entity, object) in &under_way.claimed {
+            if refused {
+                has_nothing |= self.objects.leave(id, &(*entity, object.clone()));
+            } else if done.status >= UNKNOWN {
+                // It may have been made: it is looked for.
+                self.objects.see(*entity, object, Instant::now());
             }
+        }
+        if has_nothing && lives {
+            self.end(id);
         }
         if let Some(dialog) = self.dialogs.get_mut(id) {
             dialog.busy = None;
@@ -232,13 +289,9 @@ impl Host {
                 self.respond(id, unique_id, came, done.status, &body);
             }
         }
-        if under_way.creates {
-            for (waiting, over) in self.parked.end(done.number) {
-                match over || self.is_known(waiting.frame()) {
-                    true => self.arrived(&waiting.into_frame(), false),
-                    false => self.parked.keep(waiting),
-                }
-            }
+        if under_way.creates || described.is_some() {
+            // Before anything that comes later.
+            self.release(done.number);
         }
         self.carry_out_next(id);
         self.advance(id);

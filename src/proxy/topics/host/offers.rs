@@ -2,11 +2,13 @@
 //! and the first event of each, to see that its application listens.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Host;
-use crate::bus::{BusError, Heard, Link};
+use crate::bus::{BusError, Heard, Link, Topics};
 use crate::proxy::topics::dialog::Stage;
+use crate::proxy::topics::{Event, Until};
 use crate::wire::topic;
 
 /// How long an application that was told of a call on a lost link has to show itself on the next.
@@ -18,7 +20,10 @@ const KEPT: Duration = Duration::from_secs(600);
 
 impl Host {
     pub(super) fn set_link(&mut self, link: Option<Arc<dyn Link>>) {
-        self.topics = None;
+        if let Some(mut topics) = self.topics.take() {
+            let room = self.settings.most.saturating_sub(self.unclosed.len());
+            self.unclosed.extend(topics.left().into_iter().take(room));
+        }
         self.offers.clear();
         self.links += 1;
         self.backoff.reset();
@@ -26,38 +31,44 @@ impl Host {
         let again = Instant::now() + DOUBT;
         for (id, dialog) in &mut self.dialogs {
             dialog.lose_link(again);
-            if link.is_some() {
-                // Without a link, nobody could come.
-                dialog.deadline = dialog.deadline.max(again + self.settings.max_wait);
-            }
             self.alarms.insert((Instant::now(), Arc::clone(id)));
         }
         self.link = link;
         self.ask_for_topics();
     }
 
-    /// Opens the topics of all dialogs on the link.
+    /// Asks the link for topics. A broker may take its time for that, which we do not wait for.
     pub(super) fn ask_for_topics(&mut self) {
         self.ask = None;
         let Some(link) = self.link.clone() else {
             return;
         };
         let (intake, number) = (self.intake.clone(), self.links);
-        let hear = Box::new(move |heard| intake.heard(number, heard));
-        let group = self.settings.group.as_deref();
-        match link.topics(&self.settings.application, group, hear) {
-            Ok(mut topics) => {
-                for id in self.dialogs.keys() {
-                    // The next link tells when this is lost.
-                    let _ = topics.open(id);
-                    self.alarms.insert((Instant::now(), Arc::clone(id)));
-                }
-                for id in self.unclosed.drain(..) {
-                    topics.close(&id);
-                }
-                topics.attend();
-                self.topics = Some(topics);
-            }
+        let (application, group) = (
+            self.settings.application.clone(),
+            self.settings.group.clone(),
+        );
+        let asking = thread::Builder::new()
+            .name("bus-ask".into())
+            .spawn(move || {
+                let told = intake.clone();
+                let hear = Box::new(move |heard| told.heard(number, heard));
+                let topics = link.topics(&application, group.as_deref(), hear);
+                intake.tell(Event::Topics(number, topics));
+            });
+        if let Err(error) = asking {
+            self.asked(
+                number,
+                Err(BusError::Unreachable(format!("no thread: {error}"))),
+            );
+        }
+    }
+
+    /// The link of this number has topics for us, or not.
+    pub(super) fn asked(&mut self, link: u64, topics: Result<Box<dyn Topics>, BusError>) {
+        match topics {
+            _ if link != self.links => {}
+            Ok(topics) => self.begin_on(topics),
             Err(BusError::Lost) => {}
             Err(error) => {
                 log::error!(
@@ -65,6 +76,41 @@ impl Host {
                     self.settings.application
                 );
                 self.ask = Some(Instant::now() + self.backoff.wait());
+            }
+        }
+    }
+
+    /// There are topics on the link: opens those of all dialogs.
+    pub(super) fn begin_on(&mut self, mut topics: Box<dyn Topics>) {
+        let now = Instant::now();
+        for (id, dialog) in &mut self.dialogs {
+            // The next link tells when this is lost.
+            let _ = topics.open(id);
+            // Without topics, nobody could come.
+            let deadline = now + DOUBT + self.settings.max_wait;
+            dialog.deadline = dialog.deadline.max(deadline);
+            self.alarms.insert((now, Arc::clone(id)));
+        }
+        for id in self.unclosed.drain(..) {
+            topics.close(&id);
+        }
+        topics.attend();
+        self.topics = Some(topics);
+        self.tell_when_passed(Until::Repeated(self.links));
+    }
+
+    /// What was said on the links before is said again on the one of this number. On NATS applications may
+    /// come back later than we: they get the rest when they take the first of it.
+    pub(super) fn repeated(&mut self, link: u64) {
+        if link != self.links {
+            return;
+        }
+        let now = Instant::now();
+        for (id, dialog) in &mut self.dialogs {
+            if dialog.stage == Stage::Doubted {
+                dialog.stage = Stage::Greeted(now);
+                dialog.deadline = now + DOUBT + self.settings.max_wait;
+                self.alarms.insert((now, Arc::clone(id)));
             }
         }
     }
@@ -118,7 +164,7 @@ impl Host {
             let held = std::mem::take(&mut dialog.held);
             self.counters.topic_events.add_all(held.len() as u64 + 1);
             let subject: Arc<str> = topic::events(&id).into();
-            for event in held {
+            for (event, _) in held {
                 self.say(&subject, event, None);
             }
         }
@@ -130,14 +176,12 @@ impl Host {
         let number = self.next_number();
         let (dialog, topics) = (self.dialogs.get_mut(id)?, self.topics.as_mut()?);
         let (offered, stage) = match (&dialog.stage, dialog.held.front()) {
-            (Stage::Greeted(_), Some(first)) => {
+            (Stage::Greeted(_), Some((first, _))) => {
                 let offered = topics.offer(&topic::events(id), first, KEPT, number);
                 (offered, Stage::Greeting(number))
             }
-            (Stage::Greeted(_), None) => {
-                dialog.stage = Stage::Talking;
-                return Some(Instant::now());
-            }
+            // There is nothing to offer.
+            (Stage::Greeted(_), None) => return None,
             _ => {
                 let application = &self.settings.application;
                 // Who gets it at the last moment has some left to show himself.
@@ -147,7 +191,10 @@ impl Host {
                 let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
                 let server = server.or(asterisk).unwrap_or_default();
                 let start = topic::app_start(application, id, server);
-                let offered = topics.offer(application, &start, lasts, number);
+                // It is not open yet where there was no room for that.
+                let offered = topics
+                    .open(id)
+                    .and_then(|()| topics.offer(application, &start, lasts, number));
                 (offered, Stage::Offered(number))
             }
         };
