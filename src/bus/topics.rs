@@ -22,6 +22,8 @@ pub enum Heard {
         /// Whether it was given to somebody before, maybe to us on a link that was lost.
         redelivered: bool,
     },
+    /// It is listened on the command topic of this dialog from now on.
+    Listening(String),
     /// The offer of this number is with a listener, or waits for one in a queue.
     Taken(u64),
     /// Nobody listens where the offer of this number went: it is gone.
@@ -41,9 +43,10 @@ pub type Hear = Box<dyn Fn(Heard) + Send + Sync>;
 /// The topics of the dialogs of one application on a link. Nothing here waits for the bus. Dropped, it
 /// listens no more and removes nothing.
 pub trait Topics: Send {
-    /// Listens on the command topic of `dialog`. When something was heard there, its other topics are
-    /// there as well. On a link on which it was opened before, nothing happens.
-    fn open(&mut self, dialog: &str) -> Result<(), BusError>;
+    /// Listens on the command topic of `dialog`; whether it does by the time that anything published later
+    /// arrives. If not, [`Heard::Listening`] tells when it does. When something was heard there, the
+    /// dialog's other topics are there as well. On a link on which it was opened before, nothing happens.
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError>;
 
     /// Publishes `body` on `topic`, to be taken by one listener within `lasts` where the bus keeps it;
     /// what has become of it is heard under `number`. [`BusError::Busy`] says that there is no room for

@@ -225,12 +225,12 @@ fn check(text: &str) -> Result<(), BusError> {
 }
 
 impl Topics for NatsTopics {
-    fn open(&mut self, dialog: &str) -> Result<(), BusError> {
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
         if self.outgoing.has_ended() {
             return Err(BusError::Lost);
         }
         if self.sids.contains_key(dialog) {
-            return Ok(());
+            return Ok(true);
         }
         let subject = format!("{COMMANDS}{dialog}");
         check(&subject)?;
@@ -242,6 +242,8 @@ impl Topics for NatsTopics {
         let group = self.group.as_deref();
         self.outgoing
             .say(|out| protocol::put_sub(out, &subject, group, sid))
+            // What is published later comes behind it.
+            .map(|()| true)
     }
 
     fn offer(

@@ -121,10 +121,10 @@ impl Dialogs {
         self.heard.clear();
     }
 
-    /// Declares the queues of `dialog`, and listens.
-    pub(super) fn open(&mut self, dialog: &str, writer: &Writer) -> Result<(), BusError> {
-        if self.open.contains_key(dialog) {
-            return Ok(());
+    /// Declares the queues of `dialog`, and listens; whether it does by now.
+    pub(super) fn open(&mut self, dialog: &str, writer: &Writer) -> Result<bool, BusError> {
+        if let Some(state) = self.open.get(dialog) {
+            return Ok(state.stage == Stage::Listening);
         }
         check(dialog)?;
         if self.declaring.open_questions() >= MOST {
@@ -134,7 +134,7 @@ impl Dialogs {
         let dialog = Arc::<str>::from(dialog);
         self.open.insert(Arc::clone(&dialog), Dialog::default());
         self.declare(&dialog, writer);
-        Ok(())
+        Ok(false)
     }
 
     /// Has `queue` declared, which something is offered on.
@@ -291,10 +291,11 @@ impl Dialogs {
                 if let Some(Question::Read(dialog)) = self.reading.answered(writer) {
                     self.of_use = true;
                     self.backoff.reset();
-                    if let Some(dialog) = self.open.get_mut(&dialog)
-                        && dialog.stage == Stage::Asked
+                    if let Some(state) = self.open.get_mut(&dialog)
+                        && state.stage == Stage::Asked
                     {
-                        (dialog.stage, dialog.failures, dialog.known) = (Stage::Listening, 0, true);
+                        (state.stage, state.failures, state.known) = (Stage::Listening, 0, true);
+                        self.heard.push(Heard::Listening(dialog.to_string()));
                     }
                 }
             }

@@ -170,7 +170,7 @@ fn check_name(name: &str) -> Result<(), BusError> {
 }
 
 impl Topics for RabbitTopics {
-    fn open(&mut self, dialog: &str) -> Result<(), BusError> {
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
         self.with(|dialogs, writer| dialogs.open(dialog, writer))?
     }
 

@@ -57,6 +57,8 @@ pub(super) struct Dialog {
 pub(super) enum Stage {
     /// Its call is to be offered to an application, from then on.
     New(Instant),
+    /// It is, as soon as its topics are there.
+    Opening,
     /// It is offered, under this number.
     Offered(u64),
     /// An application has it, and has not shown itself yet.
@@ -115,7 +117,7 @@ impl Dialog {
     pub(super) fn is_shown(&self) -> bool {
         !matches!(
             self.stage,
-            Stage::New(_) | Stage::Offered(_) | Stage::Awaited
+            Stage::New(_) | Stage::Opening | Stage::Offered(_) | Stage::Awaited
         )
     }
 
@@ -123,6 +125,8 @@ impl Dialog {
     pub(super) fn waits(&self) -> bool {
         match self.stage {
             Stage::Greeted(_) => !self.held.is_empty(),
+            // How long the bus takes for its topics is not its application's fault.
+            Stage::Opening => false,
             stage => !matches!(stage, Stage::Talking | Stage::Doubted | Stage::Leaving),
         }
     }
@@ -163,6 +167,7 @@ impl Dialog {
     pub(super) fn lose_link(&mut self, again: Instant) {
         self.stage = match self.stage {
             Stage::Offered(_) | Stage::Awaited => Stage::New(again),
+            Stage::Opening => Stage::New(Instant::now()),
             Stage::Greeting(_) => Stage::Greeted(again),
             // What says that it may go was on its way, too.
             Stage::Talking | Stage::Leaving => Stage::Doubted,

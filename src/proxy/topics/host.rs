@@ -253,7 +253,7 @@ impl Host {
         let Some(dialog) = self.dialogs.get_mut(id) else {
             return;
         };
-        if dialog.ended.is_some() && matches!(dialog.stage, Stage::New(_)) {
+        if dialog.ended.is_some() && matches!(dialog.stage, Stage::New(_) | Stage::Opening) {
             // Nobody has to hear of a call that is over.
             log::info!(
                 "the call of channel {} ended before an application came",
@@ -300,7 +300,7 @@ impl Host {
                     return;
                 }
             },
-            Stage::Doubted | Stage::Leaving => return,
+            Stage::Opening | Stage::Doubted | Stage::Leaving => return,
         };
         self.alarms.insert((next, Arc::clone(id)));
     }

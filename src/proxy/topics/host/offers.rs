@@ -128,12 +128,29 @@ impl Host {
                 body,
                 redelivered,
             } => self.command(&dialog, &body, redelivered),
+            Heard::Listening(dialog) => self.listens(&dialog),
             Heard::Taken(number) => self.offered(number, true),
             Heard::Nobody(number) => self.offered(number, false),
             Heard::Refused { dialog, why } => {
                 log::warn!("the bus does not let the dialog {dialog} be: {why}; it ends");
                 self.drop_dialog(&dialog);
             }
+        }
+    }
+
+    /// The command topic of a dialog is listened to: its call can be offered, and time begins to count.
+    fn listens(&mut self, id: &str) {
+        let Some((id, _)) = self.dialogs.get_key_value(id) else {
+            return;
+        };
+        let id = Arc::clone(id);
+        if let Some(dialog) = self.dialogs.get_mut(&id)
+            && dialog.stage == Stage::Opening
+        {
+            let now = Instant::now();
+            dialog.stage = Stage::New(now);
+            dialog.deadline = now + self.settings.max_wait;
+            self.advance(&id);
         }
     }
 
@@ -192,10 +209,18 @@ impl Host {
                 let server = server.or(asterisk).unwrap_or_default();
                 let start = topic::app_start(application, id, server);
                 // It is not open yet where there was no room for that.
-                let offered = topics
-                    .open(id)
-                    .and_then(|()| topics.offer(application, &start, lasts, number));
-                (offered, Stage::Offered(number))
+                match topics.open(id) {
+                    Ok(true) => {
+                        let offered = topics.offer(application, &start, lasts, number);
+                        (offered, Stage::Offered(number))
+                    }
+                    Ok(false) => {
+                        // An application that is told now would speak to nobody.
+                        dialog.stage = Stage::Opening;
+                        return None;
+                    }
+                    Err(error) => (Err(error), Stage::Opening),
+                }
             }
         };
         match offered {

@@ -21,11 +21,11 @@ type Asked = Arc<Mutex<Vec<String>>>;
 struct Fake(Asked, HashSet<String>);
 
 impl Topics for Fake {
-    fn open(&mut self, dialog: &str) -> Result<(), BusError> {
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
         if self.1.insert(dialog.to_owned()) {
             self.0.lock().unwrap().push(format!("open {dialog}"));
         }
-        Ok(())
+        Ok(true)
     }
 
     fn offer(

@@ -39,7 +39,7 @@ impl House {
 struct Full(Fake, Arc<AtomicBool>);
 
 impl Topics for Full {
-    fn open(&mut self, dialog: &str) -> Result<(), BusError> {
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
         match self.1.load(Ordering::Relaxed) {
             true => Err(BusError::Busy),
             false => self.0.open(dialog),
@@ -84,6 +84,73 @@ fn nobody_is_told_of_a_call_before_its_topics_are_open() {
         asked[0].starts_with("open ") && asked[1].starts_with("offer "),
         "{asked:?}"
     );
+}
+
+/// Topics that take their time to be there.
+struct Late(Fake);
+
+impl Topics for Late {
+    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
+        self.0.open(dialog).map(|_| false)
+    }
+
+    fn offer(
+        &mut self,
+        topic: &str,
+        body: &[u8],
+        lasts: Duration,
+        number: u64,
+    ) -> Result<(), BusError> {
+        self.0.offer(topic, body, lasts, number)
+    }
+
+    fn close(&mut self, dialog: &str) {
+        self.0.close(dialog);
+    }
+
+    fn left(&mut self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
+
+    fn attend(&mut self) {}
+}
+
+#[test]
+fn time_does_not_count_before_the_topics_are_there() {
+    let mut house = House::new(Duration::ZERO);
+    let fake = Fake(Arc::clone(&house.asked), HashSet::new());
+    house.host.topics = Some(Box::new(Late(fake)));
+    house.host.settings.max_wait = LONG;
+    house.about("StasisStart", "channel", "c");
+    let id = house.host.dialogs.keys().next().cloned().unwrap();
+    let deadline = |house: &House| house.host.dialogs[&id].deadline;
+    let before = deadline(&house);
+    house.host.dialogs.get_mut(&id).unwrap().deadline = Instant::now();
+    house.host.advance(&id);
+    house.clock();
+    assert_eq!(
+        house.asked(),
+        [format!("open {id}")],
+        "nobody hears DUMMY yet"
+    );
+    house.host.topics = Some(Box::new(Fake(Arc::clone(&house.asked), HashSet::new())));
+    house.hear(Heard::Listening(id.to_string()));
+    assert!(
+        house
+            .asked()
+            .iter()
+            .any(|asked| asked.starts_with("offer "))
+    );
+    assert!(deadline(&house) > before);
+    house.hear(Heard::Listening(id.to_string()));
+    assert!(house.asked().is_empty(), "it is heard once");
+    house.about("StasisStart", "channel", "d");
+    house.asked();
+    let fake = Fake(Arc::clone(&house.asked), HashSet::new());
+    house.host.topics = Some(Box::new(Late(fake)));
+    house.about("StasisStart", "channel", "e");
+    house.about("StasisEnd", "channel", "e");
+    assert_eq!(house.host.dialogs.len(), 2, "nobody has to hear of it");
 }
 
 #[test]
