@@ -11,7 +11,8 @@ use ari_proxy::bus::{BusError, Heard, Link, Terms, Topics};
 use ari_proxy::config::{self, BusServer, Secret};
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use crate::support::bus::{Bus, BusKind, Messages, Server};
+use crate::dialog_queues::declare;
+use crate::support::bus::{Bus, BusKind, Messages, Server, on_each_bus};
 use crate::support::nats::{BUS_PASSWORD, BUS_USER};
 use crate::support::nats_raw::RawNats;
 use crate::support::wait::{SOON, wait_for, wait_until};
@@ -76,7 +77,19 @@ impl Set {
 
     /// An instance of the application listens.
     fn instance(&self) -> Messages {
-        self.bus.subscribe_group(APPLICATION, GROUP)
+        match &self.bus {
+            Bus::Nats(_) => self.bus.subscribe_group(APPLICATION, GROUP),
+            // Whoever reads a queue shares it.
+            Bus::RabbitMq(_) => self.bus.subscribe(APPLICATION),
+        }
+    }
+
+    /// Sends a command, as an application does: where there are queues, it declares its own.
+    fn command(&self, dialog: &str, body: impl AsRef<[u8]>) {
+        if let Bus::RabbitMq(bus) = &self.bus {
+            declare(&bus.channel(), &commands(dialog));
+        }
+        self.bus.publish(&commands(dialog), body);
     }
 }
 
@@ -160,6 +173,14 @@ fn commands(dialog: &str) -> String {
     format!("commands_{dialog}")
 }
 
+/// How many there are of something that a broker with queues takes longer for.
+fn few_or_many(on: BusKind, few: usize, many: usize) -> usize {
+    match on {
+        BusKind::Nats => many,
+        BusKind::RabbitMq => few,
+    }
+}
+
 fn an_offer_is_taken_by_one_of_two(on: BusKind) {
     let set = Set::start(on);
     let mut side = set.topics();
@@ -182,13 +203,20 @@ fn an_offer_is_taken_by_one_of_two(on: BusKind) {
 fn whoever_listens_when_it_is_taken_is_told(on: BusKind) {
     let set = Set::start(on);
     let mut side = set.topics();
-    // To two thousand, of whom each answers at once.
-    const DIALOGS: usize = 2_000;
+    // To many, of whom each answers at once.
+    let dialogs = few_or_many(on, 300, 2_000);
     let calls = set.instance();
     let bus = Bus::connect(&set.server.url());
     let answering = std::thread::spawn(move || {
-        for call in calls.take(DIALOGS) {
+        let channel = match &bus {
+            Bus::Nats(_) => None,
+            Bus::RabbitMq(bus) => Some(bus.channel()),
+        };
+        for call in calls.take(dialogs) {
             let dialog = String::from_utf8(call.data).unwrap();
+            if let Some(channel) = &channel {
+                declare(channel, &commands(&dialog));
+            }
             bus.hand_over(&commands(&dialog), format!("DUMMY {dialog}"));
         }
         bus.flush();
@@ -202,7 +230,7 @@ fn whoever_listens_when_it_is_taken_is_told(on: BusKind) {
         }
         other => panic!("{other:?}"),
     };
-    for number in 0..DIALOGS {
+    for number in 0..dialogs {
         let dialog = format!("d{number}");
         side.topics.open(&dialog).expect("opened");
         let number = number as u64;
@@ -220,7 +248,7 @@ fn whoever_listens_when_it_is_taken_is_told(on: BusKind) {
             None
         });
     }
-    for _ in 0..2 * DIALOGS {
+    for _ in 0..2 * dialogs {
         match side.heard.recv_timeout(SOON) {
             Ok(heard) => hear(heard),
             Err(_) => break,
@@ -229,7 +257,7 @@ fn whoever_listens_when_it_is_taken_is_told(on: BusKind) {
     answering.join().unwrap();
     shown.sort();
     shown.dedup();
-    assert_eq!((taken, shown.len()), (DIALOGS, DIALOGS));
+    assert_eq!((taken, shown.len()), (dialogs, dialogs));
 }
 
 fn commands_are_heard_while_a_dialog_is_open(on: BusKind) {
@@ -242,24 +270,24 @@ fn commands_are_heard_while_a_dialog_is_open(on: BusKind) {
     // What is taken on the same connection was after these.
     let _instance = set.instance();
     side.take("");
-    set.bus.publish(&commands("a"), "first");
+    set.command("a", "first");
     assert_eq!(side.command("a"), b"first");
     let large = vec![b'x'; LARGEST_REQUEST];
-    set.bus.publish(&commands("b"), &large);
+    set.command("b", &large);
     assert!(side.command("b") == large);
-    set.bus.publish(&commands("b"), large.repeat(4));
+    set.command("b", large.repeat(4));
     let cut = side.command("b");
     assert!(cut.len() > LARGEST_REQUEST && cut.len() < 2 * LARGEST_REQUEST);
-    set.bus.publish(&commands("a"), b"\xff\0\r\n");
+    set.command("a", b"\xff\0\r\n");
     assert_eq!(side.command("a"), b"\xff\0\r\n");
     side.topics.close("a");
     side.take("");
-    set.bus.publish(&commands("a"), "to nobody");
-    set.bus.publish(&commands("b"), "after that");
+    set.command("a", "to nobody");
+    set.command("b", "after that");
     assert_eq!(side.command("b"), b"after that");
     side.open("c");
     side.take("");
-    set.bus.publish(&commands("c"), "opened later");
+    set.command("c", "opened later");
     assert_eq!(side.command("c"), b"opened later");
     // Others, once these are gone.
     let heard = side.heard.clone();
@@ -268,8 +296,8 @@ fn commands_are_heard_while_a_dialog_is_open(on: BusKind) {
     let mut side = set.topics();
     side.open("d");
     side.take("");
-    set.bus.publish(&commands("c"), "to those who are gone");
-    set.bus.publish(&commands("d"), "to those who are here");
+    set.command("c", "to those who are gone");
+    set.command("d", "to those who are here");
     assert_eq!(side.command("d"), b"to those who are here");
     assert!(heard.is_empty());
 }
@@ -295,17 +323,18 @@ fn a_flood_of_commands_ends_no_link(on: BusKind) {
     side.open("a");
     let _instance = set.instance();
     side.take("");
-    const SMALL: usize = 100_000;
-    const LARGE: usize = 500;
+    let (all_small, all_large) = (few_or_many(on, 10_000, 100_000), few_or_many(on, 50, 500));
     let large = vec![b'x'; 500_000];
-    for _ in 0..SMALL {
+    // Where there are queues, it is there now.
+    set.command("a", "{}");
+    for _ in 1..all_small {
         set.bus.hand_over(&commands("a"), "{}");
     }
-    for _ in 0..LARGE {
+    for _ in 0..all_large {
         set.bus.hand_over(&commands("a"), &large);
     }
     let (mut small, mut cut) = (0, 0);
-    while small + cut < SMALL + LARGE {
+    while small + cut < all_small + all_large {
         let body = side.command("a");
         match body.len() {
             2 => small += 1,
@@ -313,7 +342,7 @@ fn a_flood_of_commands_ends_no_link(on: BusKind) {
         }
     }
     side.take("");
-    assert_eq!((small, cut), (SMALL, LARGE));
+    assert_eq!((small, cut), (all_small, all_large));
     assert!(!set.link.is_lost());
 }
 
@@ -353,8 +382,9 @@ fn a_server_that_stopped_holds_nobody_up(on: BusKind) {
     set.server.resume();
 }
 
-fn nobody_is_told_until_somebody_listens(on: BusKind) {
-    let set = Set::start(on);
+#[test]
+fn nobody_is_told_until_somebody_listens() {
+    let set = Set::start(BusKind::Nats);
     let mut side = set.topics();
     for _ in 0..3 {
         assert_eq!(side.offer("early"), Heard::Nobody(side.offers));
@@ -367,8 +397,9 @@ fn nobody_is_told_until_somebody_listens(on: BusKind) {
     assert_eq!(side.offer("too late"), Heard::Nobody(side.offers));
 }
 
-fn whoever_answers_offers_disturbs_nothing(on: BusKind) {
-    let set = Set::start(on);
+#[test]
+fn whoever_answers_offers_disturbs_nothing() {
+    let set = Set::start(BusKind::Nats);
     let mut side = set.topics();
     side.open("a");
     let Messages::Nats(instance) = set.instance() else {
@@ -380,9 +411,9 @@ fn whoever_answers_offers_disturbs_nothing(on: BusKind) {
         side.take("call");
         let call = instance.next_timeout(SOON).expect("the call");
         inbox = call.reply.clone().expect("an inbox");
-        assert!(inbox.ends_with(&format!(".{number}")), "{inbox}");
         call.respond("got it").expect("answered");
-        let other = |tail: &str| inbox.replace(&format!(".{number}"), tail);
+        let (start, _) = inbox.rsplit_once('.').expect("a prefix");
+        let other = |tail: &str| format!("{start}{tail}");
         // Of an offer that is over, of one that comes, and of none.
         for subject in [&inbox, &other(&format!(".{}", number + 1)), &other(".x")] {
             raw.publish(subject, "", "", &vec![b'x'; 500_000]);
@@ -395,29 +426,21 @@ fn whoever_answers_offers_disturbs_nothing(on: BusKind) {
                 .concat(),
             );
         }
-        raw.say(format!("HPUB {inbox} 16 16\r\nNATS/1.0 503\r\n\r\n\r\n").as_bytes());
+        for subject in [&inbox, &other(&format!(".{}", number + 1))] {
+            raw.say(format!("HPUB {subject} 16 16\r\nNATS/1.0 503\r\n\r\n\r\n").as_bytes());
+        }
     }
     assert!(!inbox.is_empty());
-    set.bus.publish(&commands("a"), "still there");
+    set.command("a", "still there");
     assert_eq!(side.command("a"), b"still there");
     assert!(!set.link.is_lost());
 }
 
-mod nats {
-    use super::BusKind::Nats;
-
-    macro_rules! tests {
-        ($($name:ident),+ $(,)?) => { $(#[test] fn $name() { super::$name(Nats); })+ };
-    }
-
-    tests! {
-        an_offer_is_taken_by_one_of_two,
-        whoever_listens_when_it_is_taken_is_told,
-        commands_are_heard_while_a_dialog_is_open,
-        a_link_that_is_lost_says_so,
-        a_flood_of_commands_ends_no_link,
-        a_server_that_stopped_holds_nobody_up,
-        nobody_is_told_until_somebody_listens,
-        whoever_answers_offers_disturbs_nothing,
-    }
+on_each_bus! {
+    an_offer_is_taken_by_one_of_two,
+    whoever_listens_when_it_is_taken_is_told,
+    commands_are_heard_while_a_dialog_is_open,
+    a_link_that_is_lost_says_so,
+    a_flood_of_commands_ends_no_link,
+    a_server_that_stopped_holds_nobody_up,
 }

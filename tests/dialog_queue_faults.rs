@@ -205,7 +205,7 @@ fn a_broker_that_takes_nothing_is_stopped_and_is_killed() {
     desk.topics.close("d");
     desk.topics.attend();
     assert!(
-        desk.topics.left().contains(&"d".into()),
+        desk.topics.unfinished().contains(&"d".into()),
         "for the next link"
     );
     assert_eq!(topics(&*desk.link).err(), Some(BusError::Lost));

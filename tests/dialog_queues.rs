@@ -370,3 +370,49 @@ fn a_dialog_that_is_closed_and_opened_again_at_once() {
     assert_eq!(desk.command("d").0, b"DUMMY");
     assert!(desk.heard.is_empty() && !desk.link.is_lost());
 }
+
+#[test]
+fn queues_that_an_application_reads_stay_until_it_is_gone_whatever_becomes_of_links() {
+    let vhost = Vhost::new();
+    let port = vhost.server.port();
+    let mut desk = Desk::new(port, &vhost.name);
+    let application = RabbitBus::connect(&vhost.url());
+    let dialogs = ["one", "two"];
+    let queues = |start: &str| dialogs.map(|dialog| format!("{start}{dialog}"));
+    let mut kept = queues("events_");
+    for dialog in dialogs {
+        desk.open(dialog);
+        desk.wait_for_readers(&vhost, &format!("commands_{dialog}"), 1);
+    }
+    let reading = kept.each_ref().map(|queue| application.subscribe(queue));
+    let closed = |desk: &mut Desk| {
+        wait_until("only what is read is left", SOON, || {
+            desk.topics.attend();
+            vhost.queues("commands_").is_empty()
+        });
+    };
+    for dialog in dialogs {
+        desk.topics.close(dialog);
+    }
+    closed(&mut desk);
+    for _ in 0..2 {
+        // The next link goes on where this one ends.
+        desk.link.close();
+        let mut left = desk.topics.unfinished();
+        left.sort();
+        assert_eq!(left, dialogs.map(Into::into));
+        desk = Desk::new(port, &vhost.name);
+        left.iter().for_each(|dialog| desk.topics.close(dialog));
+        closed(&mut desk);
+    }
+    let mut there = vhost.queues("events_");
+    there.sort();
+    kept.sort();
+    assert_eq!(there, kept);
+    drop((reading, application));
+    wait_until("nothing is left", SOON * 2, || {
+        desk.topics.attend();
+        vhost.queues("") == [APPLICATION]
+    });
+    assert!(!desk.link.is_lost());
+}

@@ -63,9 +63,11 @@ pub trait Topics: Send {
     /// link before; but not too late, if there is none.
     fn close(&mut self, dialog: &str);
 
-    /// The dialogs that are closed and whose topics may be there still: where the link is lost, they are to
-    /// be closed on the next.
-    fn left(&mut self) -> Vec<Arc<str>>;
+    /// The dialogs that are closed and whose topics are not all removed yet: what a link that is lost
+    /// leaves to the next. None on a bus that keeps nothing.
+    fn unfinished(&self) -> Vec<Arc<str>> {
+        Vec::new()
+    }
 
     /// Sends what the others have handed over, and looks after what is being removed. To be called
     /// after them, and every second while there are dialogs or something is being removed.

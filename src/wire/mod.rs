@@ -15,6 +15,7 @@
 //! | [`event`] | entities of an event, and the `dialog` member added to it |
 //! | [`topic`] | the topics of dialogs, as go-ari-proxy has them, and what is published there |
 //! | [`command`] | what comes on them: REST calls, and what they bring into a dialog |
+//! | `lenient` | members of events, whatever their shape |
 //! | [`announcement`] | what `announce` says |
 //! | [`status`] | what `status` says |
 //! | [`timestamp`] | moments as text |
@@ -32,6 +33,7 @@ pub mod id;
 pub mod key;
 pub mod kind;
 pub mod kinds;
+mod lenient;
 pub mod path;
 pub mod request;
 pub mod response;

@@ -7,20 +7,26 @@ use serde_json::value::RawValue;
 
 /// What an application sends on the command topic to be there: it is no command.
 const DUMMY: &[u8] = b"DUMMY";
+/// What the name of a dialog's topic of events begins with; the dialog follows.
+pub const EVENTS: &str = "events_";
+/// The same for commands.
+pub const COMMANDS: &str = "commands_";
+/// The same for responses.
+pub const RESPONSES: &str = "responses_";
 
 /// Where the events of `dialog` go.
 pub fn events(dialog: &str) -> String {
-    format!("events_{dialog}")
+    format!("{EVENTS}{dialog}")
 }
 
 /// Where its commands come from.
 pub fn commands(dialog: &str) -> String {
-    format!("commands_{dialog}")
+    format!("{COMMANDS}{dialog}")
 }
 
 /// Where the responses to them go.
 pub fn responses(dialog: &str) -> String {
-    format!("responses_{dialog}")
+    format!("{RESPONSES}{dialog}")
 }
 
 /// A name for a dialog, made of `random`: a UUID.

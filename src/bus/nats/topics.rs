@@ -29,9 +29,8 @@ use super::said::Message;
 use crate::bus::{BusError, Hear, Heard, Topics};
 use crate::wire::id::random_64;
 use crate::wire::subject::publishable;
+use crate::wire::topic::{self, COMMANDS};
 
-/// What a dialog's command topic is called, before the dialog.
-const COMMANDS: &str = "commands_";
 /// The longest subject or group, in bytes: a server ends a connection over a line of more than 4 KiB.
 const LONGEST: usize = 1_000;
 
@@ -55,7 +54,7 @@ pub(super) struct Listening {
 
 /// Where it is answered that nobody listens.
 struct Inbox {
-    /// Its subjects begin so, the number of an offer follows.
+    /// Its subjects begin so, the token of an offer follows.
     prefix: String,
     /// The number of its subscription.
     sid: u64,
@@ -68,13 +67,13 @@ impl Listening {
         }
     }
 
-    /// Takes a message; the number of the offer of which it says that nobody has it, if it does.
+    /// Takes a message; the token of the offer of which it says that nobody has it, if it does.
     pub(super) fn take(&self, message: Message) -> Option<u64> {
         if let Some(inbox) = self.inbox.as_ref().filter(|it| it.sid == message.sid) {
             // What who got an offer answers is of no interest.
-            let number = message.subject.strip_prefix(inbox.prefix.as_bytes())?;
-            let number = std::str::from_utf8(number).ok()?.parse().ok()?;
-            return message.nobody.then_some(number);
+            let token = message.subject.strip_prefix(inbox.prefix.as_bytes())?;
+            let token = u64::from_str_radix(std::str::from_utf8(token).ok()?, 16).ok()?;
+            return message.nobody.then_some(token);
         }
         let dialog = lock(&self.dialogs).get(&message.sid).cloned()?;
         self.tell(Heard::Command {
@@ -108,13 +107,15 @@ pub(super) struct Offer {
     listening: Arc<Listening>,
     topic: String,
     number: u64,
+    /// What its answers go by. Numbers could be guessed by whoever has seen another offer.
+    token: u64,
     failed: bool,
 }
 
 impl Offer {
-    /// Whether it is that of this number, made by who listens so.
-    pub(super) fn is(&self, listening: &Arc<Listening>, number: u64) -> bool {
-        self.number == number && Arc::ptr_eq(&self.listening, listening)
+    /// Whether it is that of this token, made by who listens so.
+    pub(super) fn is(&self, listening: &Arc<Listening>, token: u64) -> bool {
+        self.token == token && Arc::ptr_eq(&self.listening, listening)
     }
 
     pub(super) fn went_to(&self, topic: &str) -> bool {
@@ -232,7 +233,7 @@ impl Topics for NatsTopics {
         if self.sids.contains_key(dialog) {
             return Ok(true);
         }
-        let subject = format!("{COMMANDS}{dialog}");
+        let subject = topic::commands(dialog);
         check(&subject)?;
         let sid = self.outgoing.next_sid();
         // First: who answers at once is heard.
@@ -260,17 +261,20 @@ impl Topics for NatsTopics {
                 limit: self.largest,
             });
         }
+        let token = random_64();
         let offer = Offer {
             listening: Arc::clone(&self.listening),
             topic: topic.to_owned(),
             number,
+            token,
             failed: false,
         };
         self.handed_over = true;
         let inbox = self.listening.inbox.as_ref();
         self.outgoing.offer(offer, |out| match inbox {
             Some(inbox) => {
-                protocol::put_request(out, topic, &format!("{}{number}", inbox.prefix), body);
+                let reply = format!("{}{token:016x}", inbox.prefix);
+                protocol::put_request(out, topic, &reply, body);
             }
             None => protocol::put(out, topic, "", body),
         })
@@ -283,10 +287,6 @@ impl Topics for NatsTopics {
             // A link that is lost has no subscriptions.
             let _ = self.outgoing.say(|out| protocol::put_unsub(out, sid));
         }
-    }
-
-    fn left(&mut self) -> Vec<Arc<str>> {
-        Vec::new()
     }
 
     fn attend(&mut self) {

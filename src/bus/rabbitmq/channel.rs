@@ -9,6 +9,7 @@ use super::methods::{Call, IfUnused};
 use super::topology::{GROUP_QUEUE, not_allowed};
 use super::writer::Writer;
 use crate::bus::BusError;
+use crate::wire::topic;
 
 /// How many questions are on their way at a time. Those behind one that is refused are asked again.
 const AT_A_TIME: usize = 256;
@@ -29,9 +30,9 @@ impl Queue {
     /// What its name begins with.
     pub(super) fn prefix(self) -> &'static str {
         match self {
-            Queue::Events => "events_",
-            Queue::Responses => "responses_",
-            Queue::Commands => "commands_",
+            Queue::Events => topic::EVENTS,
+            Queue::Responses => topic::RESPONSES,
+            Queue::Commands => topic::COMMANDS,
         }
     }
 
@@ -155,6 +156,14 @@ impl Channel {
     /// How many questions have no answer.
     pub(super) fn open_questions(&self) -> usize {
         self.questions.len()
+    }
+
+    /// The dialogs of which a queue is still to be deleted.
+    pub(super) fn deletes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.questions.iter().filter_map(|question| match question {
+            Question::Delete(dialog, _) => Some(dialog),
+            _ => None,
+        })
     }
 
     /// It is of use from now on; whether it is open.
@@ -285,7 +294,7 @@ impl Channel {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use std::io::Read;
     use std::net::{TcpListener, TcpStream};
@@ -294,7 +303,7 @@ mod tests {
     const NUMBER: u16 = 3;
 
     /// A writer, and the broker that it writes to.
-    fn writer() -> (Writer, TcpStream) {
+    pub(in super::super) fn writer() -> (Writer, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         socket.set_nonblocking(true).unwrap();

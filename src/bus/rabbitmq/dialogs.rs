@@ -3,13 +3,15 @@
 //! Queues are declared and deleted on one channel and read on another: what a broker refuses closes the
 //! channel, and those who are read do not notice when a queue of another dialog is refused.
 
+mod ending;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::channel::{Channel, QUEUES, Question, Queue};
 use super::message::put_ack;
-use super::methods::{Call, Deliver, Said};
+use super::methods::{Deliver, Said};
 use super::removals::{Removals, Step};
 use super::topology::check_key;
 use super::writer::Writer;
@@ -40,6 +42,8 @@ pub(super) struct Dialogs {
     /// Those whose queues were gone, and when they are declared again; by time.
     again: VecDeque<(Instant, Arc<str>)>,
     removals: Removals,
+    /// What is to be done for those, when there is time.
+    steps: VecDeque<Step>,
     /// When those were looked after.
     looked: Instant,
     /// Of a channel that the broker closes though nothing can be blamed, or nothing was of use.
@@ -88,6 +92,7 @@ impl Dialogs {
             open: HashMap::new(),
             again: VecDeque::new(),
             removals: Removals::default(),
+            steps: VecDeque::new(),
             looked: Instant::now(),
             backoff: Backoff::new(),
             of_use: false,
@@ -117,6 +122,7 @@ impl Dialogs {
         self.open.clear();
         self.again.clear();
         self.removals = Removals::default();
+        self.steps.clear();
         self.dealt = None;
         self.heard.clear();
     }
@@ -144,22 +150,6 @@ impl Dialogs {
             let question = Question::Offer(queue.to_owned());
             self.declaring.ask(question, writer);
         }
-    }
-
-    /// Listens to `dialog` no more; its queues go when what was handed over, up to `last`, is fetched.
-    pub(super) fn close(&mut self, dialog: &str, last: u64, writer: &Writer) {
-        if check(dialog).is_err() {
-            // It was never open.
-            return;
-        }
-        self.forget(dialog, writer);
-        let step = self.removals.close(dialog, last, Instant::now());
-        self.remove(step, writer);
-    }
-
-    /// Those that are closed and whose queues may be there still.
-    pub(super) fn left(&self) -> Vec<Arc<str>> {
-        self.removals.left()
     }
 
     /// Looks after what has its time, where the broker has taken what was handed over up to `taken`.
@@ -231,6 +221,11 @@ impl Dialogs {
     }
 
     fn hear_of_declaring(&mut self, said: Said, writer: &Writer) {
+        self.declaring_said(said, writer);
+        self.go_on_removing(writer);
+    }
+
+    fn declaring_said(&mut self, said: Said, writer: &Writer) {
         match said {
             Said::Opened => self.declaring.opened(writer),
             Said::Closed => self.declaring.closed(writer),
@@ -345,35 +340,6 @@ impl Dialogs {
         }
     }
 
-    fn count(&mut self, dialog: &str, messages: u32, consumers: u32, writer: &Writer) {
-        let now = Instant::now();
-        let step = self.removals.count(dialog, messages, consumers, now);
-        self.remove(step, writer);
-    }
-
-    fn remove(&mut self, steps: impl IntoIterator<Item = Step>, writer: &Writer) {
-        for step in steps {
-            match step {
-                Step::Look(dialog) => {
-                    for queue in [Queue::Events, Queue::Responses] {
-                        let question = Question::Count(Arc::clone(&dialog), queue);
-                        self.declaring.ask(question, writer);
-                    }
-                }
-                Step::RemoveCommands(dialog) => {
-                    let question = Question::Delete(dialog, Queue::Commands);
-                    self.declaring.ask(question, writer);
-                }
-                Step::Remove(dialog) => {
-                    for queue in QUEUES {
-                        let question = Question::Delete(Arc::clone(&dialog), queue);
-                        self.declaring.ask(question, writer);
-                    }
-                }
-            }
-        }
-    }
-
     /// The broker refuses this, and has closed the channel over it.
     fn refuse(&mut self, refused: Option<Question>, code: u16, why: String, writer: &Writer) {
         let Some(question) = refused else {
@@ -427,25 +393,6 @@ impl Dialogs {
         {
             state.stage = Stage::Again;
             self.again.push_back((Instant::now() + PAUSE, dialog));
-        }
-    }
-
-    /// Listens to `dialog` no more.
-    fn forget(&mut self, dialog: &str, writer: &Writer) {
-        let Some(state) = self.open.remove(dialog) else {
-            return;
-        };
-        let is_it = |question: &Question| matches!(question, Question::Declare(name, _) | Question::Read(name) if **name == *dialog);
-        if state.stage != Stage::Listening {
-            // What is asked for already is answered in vain.
-            self.declaring.retain(|question| !is_it(question));
-            self.reading.retain(|question| !is_it(question));
-        }
-        if matches!(state.stage, Stage::Asked | Stage::Listening) {
-            let queue = Queue::Commands.of(dialog);
-            self.reading.say(writer, |channel, frames| {
-                Call::Leave(&queue).put(channel, frames);
-            });
         }
     }
 

@@ -218,9 +218,13 @@ impl Topics for RabbitTopics {
         }
     }
 
-    fn left(&mut self) -> Vec<Arc<str>> {
+    fn unfinished(&self) -> Vec<Arc<str>> {
+        // Of a link that is lost as well.
         let dialogs = lock(&self.shared.desk.dialogs);
-        dialogs.as_ref().map(Dialogs::left).unwrap_or_default()
+        dialogs
+            .as_ref()
+            .map(Dialogs::unfinished)
+            .unwrap_or_default()
     }
 
     fn attend(&mut self) {

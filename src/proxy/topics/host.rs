@@ -74,7 +74,7 @@ pub struct Host {
     /// The number of the link.
     links: u64,
     topics: Option<Box<dyn Topics>>,
-    /// Dialogs that ended while there were none.
+    /// Dialogs that ended while there were none, or whose topics the last did not remove.
     unclosed: Vec<Arc<str>>,
     /// When to ask a link for topics that it did not give.
     ask: Option<Instant>,

@@ -1,26 +1,43 @@
 //! What a RabbitMQ broker sends, made harmless. Whatever bytes come, it does not matter in which
 //! pieces; and a message of which the publisher made up every text, header and length is one that the
-//! crate understands, whole, and followed by the next.
+//! crate understands, whole, and followed by the next. On channels of ours nothing reaches the crate: what
+//! comes there is taken apart by us, and what of it is kept is bounded.
 #![no_main]
+#![allow(
+    dead_code,
+    reason = "of the room of RabbitMQ, only what it hears is used"
+)]
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use amq_protocol::frame::{AMQPFrame, parse_frame};
 use libfuzzer_sys::fuzz_target;
 
 // The filter is private to the room of RabbitMQ. What it knows of that room is around it here.
+#[path = "../../../src/bus/rabbitmq/contents.rs"]
+mod contents;
 #[path = "../../../src/bus/rabbitmq/frames.rs"]
 mod frames;
+#[path = "../../../src/bus/rabbitmq/message.rs"]
+mod message;
+#[path = "../../../src/bus/rabbitmq/methods.rs"]
+mod methods;
+#[path = "../../../src/bus/rabbitmq/payloads.rs"]
+mod payloads;
 #[path = "../../../src/bus/rabbitmq/reply.rs"]
 mod reply;
+#[path = "../../../src/bus/rabbitmq/softening.rs"]
+mod softening;
 
 mod opening {
     pub(super) const HEARTBEAT: u16 = 4;
 }
 
 mod bus {
+    pub(super) use ari_proxy::bus::Mark;
     pub(super) mod link {
-        pub(crate) use ari_proxy::bus::link::LARGEST_REQUEST;
+        pub(crate) use ari_proxy::bus::link::{EPOCH_HEADER, LARGEST_REQUEST, SEQ_HEADER};
     }
 }
 
@@ -30,10 +47,10 @@ const LONGEST_BODY: u64 = bus::link::LARGEST_REQUEST as u64 + 1;
 fuzz_target!(|input: &[u8]| {
     let mut input = Input(input);
     let piece = 1 + usize::from(input.byte());
-    if input.byte() % 2 == 0 {
-        any_bytes(input.0, piece);
-    } else {
-        messages(&mut input, piece);
+    match input.byte() % 3 {
+        0 => any_bytes(input.0, piece),
+        1 => messages(&mut input, piece),
+        _ => ours(input.0, piece),
     }
 });
 
@@ -53,7 +70,7 @@ fn filtered(stream: &[u8], piece: usize) -> (Vec<u8>, bool) {
     let (mut broker, mut frames) = (Pieces(stream, piece), frames::Frames::default());
     let (mut output, mut into) = (Vec::new(), [0; 5000]);
     loop {
-        match frames.read(&mut broker, &mut into) {
+        match frames.read(&mut broker, &mut into, &mut |_| {}) {
             Ok(0) => return (output, false),
             Ok(count) => output.extend_from_slice(&into[..count]),
             Err(_) => return (output, true),
@@ -68,6 +85,43 @@ fn any_bytes(stream: &[u8], piece: usize) {
     assert_eq!(refused, refused_at_once);
     // Of what comes before it is refused, more may have been handed on in smaller pieces.
     assert!(output == at_once || refused && output.starts_with(&at_once));
+}
+
+/// What comes on channels of ours, and what is made of it.
+fn ours(stream: &[u8], piece: usize) {
+    let ours = Arc::<softening::Ours>::default();
+    let (mut broker, mut frames) = (
+        Pieces(stream, piece),
+        frames::Frames::new(Arc::clone(&ours)),
+    );
+    ours.set([0x0101, 0x0001]);
+    let (mut contents, mut into) = (contents::Contents::default(), [0; 5000]);
+    let mut tell = |notice: payloads::Notice| {
+        let payloads::Notice::Ours {
+            channel,
+            kind,
+            payload,
+        } = notice
+        else {
+            return;
+        };
+        assert!([0x0101, 0x0001].contains(&channel));
+        let arrived = match kind {
+            message::METHOD => {
+                if let Some(methods::Said::Delivers(deliver)) = methods::Said::parse(&payload) {
+                    contents.begin(deliver);
+                }
+                None
+            }
+            message::HEADER => contents.header(&payload),
+            message::BODY => contents.body(payload),
+            _ => None,
+        };
+        if let Some((_, body)) = arrived {
+            assert!(body.len() as u64 <= LONGEST_BODY);
+        }
+    };
+    while let Ok(1..) = frames.read(&mut broker, &mut into, &mut tell) {}
 }
 
 fn messages(input: &mut Input<'_>, piece: usize) {

@@ -126,7 +126,10 @@ fn check(config: &Config) {
     assert!((1..=1_000_000).contains(&config.topics.most));
     assert!((1..=1_000_000).contains(&config.topics.held));
     let applications = value_of("ari.application").unwrap_or_default();
-    assert_eq!(applications.split(',').count(), 1 + config.further().count());
+    assert_eq!(
+        applications.split(',').count(),
+        1 + config.further().count()
+    );
     let origin = ari.origin.as_deref().unwrap_or_default();
     assert!(http::HeaderValue::from_str(origin).is_ok(), "{origin:?}");
     for duration in [

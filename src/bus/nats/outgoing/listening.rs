@@ -74,11 +74,11 @@ impl Outgoing {
         let Some(listening) = self.listening().filter(|_| !self.has_ended()) else {
             return;
         };
-        if let Some(number) = listening.take(message) {
+        if let Some(token) = listening.take(message) {
             // It comes before the answer to the PING that follows the offer, after those before.
             let mut out = lock(&self.out);
             if let Some(offer) = out.first_offer()
-                && offer.is(&listening, number)
+                && offer.is(&listening, token)
             {
                 offer.fail();
             }

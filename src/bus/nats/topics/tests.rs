@@ -85,6 +85,13 @@ impl Set {
         line
     }
 
+    /// The same of one that is offered on `app`: where its answers go.
+    fn reply(&mut self) -> String {
+        let line = self.offer();
+        let rest = line.strip_prefix("PUB app ").unwrap();
+        rest.split_once(' ').unwrap().0.to_owned()
+    }
+
     fn say(&mut self, words: &[u8]) {
         self.server.get_mut().write_all(words).unwrap();
     }
@@ -104,25 +111,36 @@ fn what_becomes_of_offers() {
     let mut set = Set::connected();
     let (mut topics, heard) = set.topics(true);
     let inbox = set.inbox();
-    let of = |number: u64| format!("{inbox}{number}");
     let publish =
         |subject| format!("-ERR 'Permissions Violation for Publish to \"{subject}\"'\r\n");
     let none = String::new();
-    let stranger = |head: &str| format!("HMSG {} 1 {head}\r\n\r\n\r\n", of(6));
+    let stranger = |head: &str| format!("HMSG SELF 1 {head}\r\n\r\n\r\n");
+    // Of what is over, what is not there, and what is none.
+    let others = ["0", "00", "", "x", "ffffffffffffffffff", "\u{fc}"];
+    let others = others.map(|other| nobody(&format!("{inbox}{other}")));
+    let mut last = String::new();
     for (number, said, taken) in [
         (1, none.clone(), true),
-        (2, nobody(&of(2)), false),
-        (3, nobody(&of(3)).repeat(2), false),
-        // Of what is over, what is not there, and what is none.
-        (4, nobody(&of(2)) + &nobody(&of(9)) + &nobody("x"), true),
-        (5, format!("MSG {} 1 3\r\n503\r\n", of(5)), true),
+        (2, nobody("SELF"), false),
+        (3, nobody("SELF").repeat(2), false),
+        (4, nobody("LAST") + &others.concat() + &nobody("x"), true),
+        (5, "MSG SELF 1 3\r\n503\r\n".to_owned(), true),
         (6, stranger("16 16\r\nNATS/1.0 100"), true),
         (7, publish("app"), false),
         (8, publish("other"), true),
+        // Who has seen that of the last can count.
+        (
+            9,
+            (0..20).map(|it| nobody(&format!("{inbox}{it}"))).collect(),
+            true,
+        ),
     ] {
         topics.offer("app", b"{}", SOON, number).unwrap();
         topics.attend();
-        assert_eq!(set.offer(), format!("PUB app {} 2", of(number)));
+        let own = set.reply();
+        assert!(own.starts_with(&inbox), "{own}");
+        let said = said.replace("SELF", &own).replace("LAST", &last);
+        last = own;
         set.say(said.as_bytes());
         set.say(PONG);
         let expected = match taken {
@@ -136,10 +154,8 @@ fn what_becomes_of_offers() {
         topics.offer("app", b"", SOON, number).unwrap();
     }
     topics.attend();
-    for number in 10..14 {
-        assert_eq!(set.offer(), format!("PUB app {} 0", of(number)));
-    }
-    let said = ["", &nobody(&of(11)), &nobody(&of(12)), ""].join("PONG\r\n") + "PONG\r\n";
+    let [_, second, third, _] = [(); 4].map(|()| set.reply());
+    let said = ["", &nobody(&second), &nobody(&third), ""].join("PONG\r\n") + "PONG\r\n";
     set.say(said.as_bytes());
     let expected = [
         Heard::Taken(10),
@@ -260,14 +276,11 @@ fn who_is_gone_hears_nothing_and_who_comes_then_hears_its_own() {
     topics.offer("app", b"", SOON, 1).unwrap();
     topics.attend();
     assert_eq!(set.line(), "SUB commands_a g 4");
-    assert!(set.offer().contains(&other));
+    let own = set.reply();
+    assert!(own.starts_with(&other));
     // Late for the first, and of no interest to the second.
     set.say(b"MSG commands_a 2 1\r\no\r\nPONG\r\n");
-    set.say(
-        nobody(&format!("{other}1"))
-            .replace(" 1 16", " 3 16")
-            .as_bytes(),
-    );
+    set.say(nobody(&own).replace(" 1 16", " 3 16").as_bytes());
     set.say(PONG);
     assert_eq!(next(&news), Heard::Nobody(1));
     assert!(news.is_empty() && heard.try_recv().is_err());

@@ -20,9 +20,10 @@ const KEPT: Duration = Duration::from_secs(600);
 
 impl Host {
     pub(super) fn set_link(&mut self, link: Option<Arc<dyn Link>>) {
-        if let Some(mut topics) = self.topics.take() {
+        if let Some(topics) = self.topics.take() {
             let room = self.settings.most.saturating_sub(self.unclosed.len());
-            self.unclosed.extend(topics.left().into_iter().take(room));
+            self.unclosed
+                .extend(topics.unfinished().into_iter().take(room));
         }
         self.offers.clear();
         self.links += 1;

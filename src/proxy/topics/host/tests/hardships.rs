@@ -12,7 +12,7 @@ use crate::bus::{Mark, Reply, Topic};
 use crate::proxy::topics::dialog::ANSWER_BY;
 
 impl House {
-    fn dialog(&mut self, id: &str) -> &mut Dialog {
+    pub(super) fn dialog(&mut self, id: &str) -> &mut Dialog {
         self.host.dialogs.get_mut(id).unwrap()
     }
 
@@ -27,7 +27,7 @@ impl House {
         kinds.collect()
     }
 
-    fn take_all(&mut self) {
+    pub(super) fn take_all(&mut self) {
         for event in self.events() {
             self.host.take(event);
         }
@@ -58,10 +58,6 @@ impl Topics for Full {
 
     fn close(&mut self, dialog: &str) {
         self.0.close(dialog);
-    }
-
-    fn left(&mut self) -> Vec<Arc<str>> {
-        Vec::new()
     }
 
     fn attend(&mut self) {}
@@ -106,10 +102,6 @@ impl Topics for Late {
 
     fn close(&mut self, dialog: &str) {
         self.0.close(dialog);
-    }
-
-    fn left(&mut self) -> Vec<Arc<str>> {
-        Vec::new()
     }
 
     fn attend(&mut self) {}
@@ -366,89 +358,6 @@ fn a_broker_that_takes_its_time_is_not_waited_for() {
     house.host.set_link(None);
     house.host.take(late);
     assert!(house.host.topics.is_none(), "they are of a lost link");
-}
-
-#[test]
-fn a_link_without_topics_for_long() {
-    let mut house = House::new(LONG);
-    house.about("StasisStart", "channel", "c");
-    house.host.set_link(None);
-    let id = house.host.dialogs.keys().next().cloned().unwrap();
-    house.dialog(&id).deadline = Instant::now();
-    house.connect();
-    assert_eq!(house.host.dialogs.len(), 1, "nobody could come");
-}
-
-#[test]
-fn an_application_that_comes_back_later_than_we() {
-    let mut house = House::new(LONG);
-    let dialog = house.talking("c");
-    house.about("ChannelVarset", "channel", "c");
-    house.connect();
-    house.about("StasisEnd", "channel", "c");
-    assert!(!house.asked().iter().any(|asked| asked.starts_with("offer")));
-    assert_eq!(house.told(), ["ChannelVarset"], "what was said comes first");
-    house.take_all();
-    let offer = house.offer();
-    assert_eq!(
-        house.asked(),
-        [format!("offer {offer} events_{dialog} StasisEnd")]
-    );
-    house.hear(Heard::Nobody(offer));
-    while house.offer() == offer {
-        house.clock();
-    }
-    house.hear(Heard::Taken(house.offer()));
-    assert_eq!(house.dialog(&dialog).stage, Stage::Talking);
-    house.dialog(&dialog).ended = Instant::now().checked_sub(LONG);
-    house.host.advance(&dialog.as_str().into());
-    house.told();
-    house.take_all();
-    assert!(house.host.dialogs.is_empty());
-}
-
-#[test]
-fn an_application_that_comes_back_to_nothing_new() {
-    let mut house = House::new(LONG);
-    let dialog = house.talking("c");
-    house.connect();
-    house.told();
-    house.take_all();
-    house.dialog(&dialog).deadline = Instant::now();
-    house.host.advance(&dialog.as_str().into());
-    assert_eq!(
-        house.host.dialogs.len(),
-        1,
-        "it has nothing to be there for"
-    );
-    let last = house.offer();
-    house.about("ChannelVarset", "channel", "c");
-    house.about("ChannelDtmfReceived", "channel", "c");
-    assert_eq!(house.offer(), last + 1);
-    house.hear(Heard::Taken(last + 1));
-    assert_eq!(house.told(), ["ChannelDtmfReceived"]);
-    // What passes late is of no interest.
-    house.connect();
-    house.host.repeated(house.host.links - 1);
-    assert_eq!(house.dialog(&dialog).stage, Stage::Doubted);
-}
-
-#[test]
-fn what_a_link_has_not_removed_the_next_one_does() {
-    let mut house = House::new(LONG);
-    assert!(house.asked().is_empty());
-    house.connect();
-    assert_eq!(house.asked(), ["close left"]);
-    for _ in 0..9 {
-        house
-            .host
-            .begin_on(Box::new(Fake(Arc::clone(&house.asked), HashSet::new())));
-        house.host.set_link(None);
-    }
-    assert_eq!(house.host.unclosed.len(), 1);
-    house.host.unclosed = vec!["x".into(); 3];
-    house.connect();
-    assert_eq!(house.host.unclosed.len(), 0);
 }
 
 #[test]
