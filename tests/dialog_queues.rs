@@ -50,12 +50,22 @@ pub(crate) fn connect(port: u16, vhost: &str) -> Arc<dyn Link> {
 }
 
 pub(crate) fn topics(link: &dyn Link) -> Result<(Box<dyn Topics>, Receiver<Heard>), BusError> {
+    let (topics, heard, _) = all_topics(link)?;
+    Ok((topics, heard))
+}
+
+/// Topics, what is heard of them, and which dialogs are listened to.
+type AllTopics = (Box<dyn Topics>, Receiver<Heard>, Receiver<String>);
+
+fn all_topics(link: &dyn Link) -> Result<AllTopics, BusError> {
     let (sender, heard) = unbounded();
-    let hear = move |it| {
-        let _ = sender.send(it);
+    let (tell, listening) = unbounded();
+    let hear = move |it| match it {
+        Heard::Listening(dialog) => drop(tell.send(dialog)),
+        other => drop(sender.send(other)),
     };
     let topics = link.topics(APPLICATION, None, Box::new(hear))?;
-    Ok((topics, heard))
+    Ok((topics, heard, listening))
 }
 
 impl Desk {
@@ -221,6 +231,21 @@ fn an_offer_where_there_is_no_queue_is_gone_and_the_next_has_one() {
         });
         assert_eq!(declare(&channel, APPLICATION), 1);
     }
+}
+
+#[test]
+fn a_dialog_is_told_of_when_it_is_listened_to() {
+    let vhost = Vhost::new();
+    let link = connect(vhost.server.port(), &vhost.name);
+    let (mut topics, _heard, listening) = all_topics(&*link).expect("topics");
+    for dialog in ["a", "b"] {
+        assert!(!topics.open(dialog).expect("there is room"), "not yet");
+        topics.attend();
+        assert_eq!(listening.recv_timeout(SOON).as_deref(), Ok(dialog));
+        assert!(topics.open(dialog).expect("nothing happens"));
+    }
+    // By then its consumer is there.
+    assert_eq!(sum(&vhost, "consumers", "true"), "2");
 }
 
 #[test]
