@@ -142,7 +142,12 @@ impl Proxy {
             config.events.max_bytes,
             &counters,
         ));
-        let queue = queue::Queue::new(config.workers.queue, config.workers.max_wait);
+        // Commands of dialogs may wait for as long as their applications do, where nothing else waits.
+        let longest = match protocol.serves_subjects() {
+            true => config.workers.max_wait,
+            false => config.workers.max_wait.max(topics::ANSWER_BY),
+        };
+        let queue = queue::Queue::new(config.workers.queue, longest);
         let queue = Arc::new(queue);
         let outlet = Outlet::default();
         let answers = Answers::new(outlet.clone(), &config.bus.prefix, Arc::clone(&counters));

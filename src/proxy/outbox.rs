@@ -13,6 +13,10 @@ use super::standing::Change;
 use crate::ari::websocket::Frame;
 use crate::bus::{BusError, Link, Mark, Topic};
 use crate::logging::Occasionally;
+use crate::wire::topic;
+
+/// The status of an answer that cannot be passed on, as HTTP has it.
+const BAD_GATEWAY: u16 = 502;
 
 /// The outbox of one publisher.
 pub struct Outbox {
@@ -211,10 +215,17 @@ impl Outbox {
                 Ok(number) => number.filter(|_| direct.until.is_none()),
                 Err(error @ (BusError::Lost | BusError::Busy)) => return Err(error),
                 Err(error) => {
-                    direct.count_loss(counters);
                     if self.refused.now() {
                         log::warn!("a message for an application is lost: {error}");
                     }
+                    if let Some(body) = instead(direct, &error) {
+                        // Who waits for a response gets a short one.
+                        if let Some(direct) = &mut self.direct {
+                            direct.message.body = body.into();
+                        }
+                        return Ok(true);
+                    }
+                    direct.count_loss(counters);
                     None
                 }
             }
@@ -229,6 +240,14 @@ impl Outbox {
             self.sent.keep(number, message);
         }
     }
+}
+
+/// What stands for a response that the bus refuses: none of one that is short already.
+fn instead(direct: &Direct, error: &BusError) -> Option<Vec<u8>> {
+    direct.until?;
+    let body = &direct.message.body;
+    let short = topic::instead_of(body, BAD_GATEWAY, &error.to_string())?;
+    (short.len() < body.len()).then_some(short)
 }
 
 fn publish(link: &dyn Link, message: &Message) -> Result<Option<u64>, BusError> {

@@ -1,7 +1,7 @@
 //! The topics of dialogs, as go-ari-proxy has them (wire-protocol.md, part B): their names, and what is
 //! published on them. What comes on them is in [`command`](super::command).
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -96,6 +96,16 @@ pub fn response(unique_id: &RawValue, status: u16, body: &str) -> Vec<u8> {
     })
 }
 
+/// What stands for a `response` that the bus does not take, for this reason.
+pub fn instead_of(response: &[u8], status: u16, why: &str) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Response {
+        unique_id: Box<RawValue>,
+    }
+    let Response { unique_id } = serde_json::from_slice(response).ok()?;
+    Some(self::response(&unique_id, status, &problem(why)))
+}
+
 /// The body of a response that does not come from Asterisk, with its words for what is wrong.
 pub fn problem(message: &str) -> String {
     Value::from_iter([("message", message)]).to_string()
@@ -142,6 +152,12 @@ mod tests {
             r#"{"server_id":"s","timestamp":"t","type":"Dial","ari_body":"{\"type\":\"Dial\",\"ü\":\"\\u0000\"}"}"#
         );
         let id = RawValue::from_string("\"1\"".into()).unwrap();
+        let large = response(&id, 200, &"x".repeat(1000));
+        assert_eq!(
+            instead_of(&large, 502, "large"),
+            Some(response(&id, 502, &problem("large")))
+        );
+        assert_eq!(instead_of(b"", 502, "large"), None);
         assert_eq!(
             text(response(&id, 404, &problem("no \"such\" thing"))),
             r#"{"unique_id":"1","status_code":404,"response_body":"{\"message\":\"no \\\"such\\\" thing\"}"}"#

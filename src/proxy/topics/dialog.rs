@@ -12,9 +12,6 @@ use crate::wire::command::{BadCommand, Command};
 /// Most commands of a dialog that wait for their turn. Applications of go-ari-library send the next
 /// when they have the response to the last.
 const MOST_COMMANDS: usize = 64;
-/// When an application must have the response to a command: go-ari-library waits for five seconds, and
-/// takes what comes later for the response to the next.
-pub(super) const ANSWER_BY: Duration = Duration::from_millis(4500);
 /// How many commands are remembered, to be told when they come again after a link was lost.
 const REMEMBERED: usize = 32;
 /// How long commands are still served after the end or after the last of them: an application cleans up

@@ -37,6 +37,9 @@ use crate::ari::websocket::Frame;
 use crate::bus::{BusError, Heard, Link, Topics};
 use call::{Done, Living};
 
+/// When an application must have the response to a command: go-ari-library waits for five seconds, and
+/// takes what comes later for the response to the next.
+pub const ANSWER_BY: Duration = Duration::from_millis(4500);
 /// Most commands that come from the bus and wait to be looked at, and most bytes of them.
 const MOST_HEARD: usize = 16_384;
 const MOST_HEARD_BYTES: usize = 64 * 1024 * 1024;

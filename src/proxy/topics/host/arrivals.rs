@@ -40,6 +40,7 @@ impl Host {
         self.join_by_target(&touched, &mut owners);
         if starts
             && let Some(channel) = touched.channel.as_deref()
+            && !channel.is_empty()
             && !self.objects.is_owned(Entity::Channel, channel)
         {
             if patient && self.parked.may_be_made(Entity::Channel) {

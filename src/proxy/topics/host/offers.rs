@@ -179,6 +179,8 @@ impl Host {
             (stage, _) => stage,
         };
         if dialog.stage == Stage::Talking {
+            // It has its last event from now on, however long ago that came.
+            dialog.ended = dialog.ended.map(|_| now);
             let held = std::mem::take(&mut dialog.held);
             self.counters.topic_events.add_all(held.len() as u64 + 1);
             let subject: Arc<str> = topic::events(&id).into();

@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, never};
 use super::*;
 use crate::bus::link::Use;
 use crate::bus::{Mark, Reply, Topic};
-use crate::proxy::topics::dialog::ANSWER_BY;
+use crate::proxy::topics::ANSWER_BY;
 
 impl House {
     pub(super) fn dialog(&mut self, id: &str) -> &mut Dialog {
