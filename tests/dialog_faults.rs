@@ -162,8 +162,9 @@ fn a_bus_that_is_killed_and_comes_back(on: BusKind) {
     );
     rig.wait_no_topics("");
     // And so is the next call.
-    let library = rig.application(Manner::Library);
     drop(again);
+    rig.wait_no_instance();
+    let library = rig.application(Manner::Library);
     rig.asterisk.begin("2.1");
     let dialog = library.wait_dialog(1);
     library.wait_events(&dialog, 1);

@@ -162,6 +162,15 @@ impl DialogRig {
         names.map(str::to_owned).collect()
     }
 
+    /// Waits until the server knows that no instance is there; a queue keeps what one leaves to the next.
+    pub(crate) fn wait_no_instance(&self) {
+        if let Server::Nats(_) = &self.server {
+            wait_until("no instance is there", SOON, || {
+                self.subscriptions(APPLICATION).is_empty()
+            });
+        }
+    }
+
     /// The subjects that begin so, by subscription, at the NATS server.
     fn subscriptions(&self, start: &str) -> Vec<String> {
         let told = monitor(self.monitor, "/subsz?subs=1&limit=100000");
