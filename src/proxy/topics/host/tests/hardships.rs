@@ -35,15 +35,15 @@ impl House {
     }
 }
 
-/// Topics that may have no room to open any.
-struct Full(Fake, Arc<AtomicBool>);
+/// Topics that open in another way.
+struct Opening<F>(Fake, F);
 
-impl Topics for Full {
+impl<F> Topics for Opening<F>
+where
+    F: Fn(&mut Fake, &str) -> Result<bool, BusError> + Send,
+{
     fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
-        match self.1.load(Ordering::Relaxed) {
-            true => Err(BusError::Busy),
-            false => self.0.open(dialog),
-        }
+        (self.1)(&mut self.0, dialog)
     }
 
     fn offer(
@@ -68,7 +68,12 @@ fn nobody_is_told_of_a_call_before_its_topics_are_open() {
     let mut house = House::new(LONG);
     let full = Arc::new(AtomicBool::new(true));
     let fake = Fake(Arc::clone(&house.asked), HashSet::new());
-    house.host.topics = Some(Box::new(Full(fake, Arc::clone(&full))));
+    let is_full = Arc::clone(&full);
+    let open = move |fake: &mut Fake, dialog: &str| match is_full.load(Ordering::Relaxed) {
+        true => Err(BusError::Busy),
+        false => fake.open(dialog),
+    };
+    house.host.topics = Some(Box::new(Opening(fake, open)));
     house.about("StasisStart", "channel", "c");
     assert!(house.asked().is_empty());
     full.store(false, Ordering::Relaxed);
@@ -82,36 +87,16 @@ fn nobody_is_told_of_a_call_before_its_topics_are_open() {
     );
 }
 
-/// Topics that take their time to be there.
-struct Late(Fake);
-
-impl Topics for Late {
-    fn open(&mut self, dialog: &str) -> Result<bool, BusError> {
-        self.0.open(dialog).map(|_| false)
-    }
-
-    fn offer(
-        &mut self,
-        topic: &str,
-        body: &[u8],
-        lasts: Duration,
-        number: u64,
-    ) -> Result<(), BusError> {
-        self.0.offer(topic, body, lasts, number)
-    }
-
-    fn close(&mut self, dialog: &str) {
-        self.0.close(dialog);
-    }
-
-    fn attend(&mut self) {}
+/// It takes its time.
+fn late(fake: &mut Fake, dialog: &str) -> Result<bool, BusError> {
+    fake.open(dialog).map(|_| false)
 }
 
 #[test]
 fn time_does_not_count_before_the_topics_are_there() {
     let mut house = House::new(Duration::ZERO);
     let fake = Fake(Arc::clone(&house.asked), HashSet::new());
-    house.host.topics = Some(Box::new(Late(fake)));
+    house.host.topics = Some(Box::new(Opening(fake, late)));
     house.host.settings.max_wait = LONG;
     house.about("StasisStart", "channel", "c");
     let id = house.host.dialogs.keys().next().cloned().unwrap();
@@ -139,7 +124,7 @@ fn time_does_not_count_before_the_topics_are_there() {
     house.about("StasisStart", "channel", "d");
     house.asked();
     let fake = Fake(Arc::clone(&house.asked), HashSet::new());
-    house.host.topics = Some(Box::new(Late(fake)));
+    house.host.topics = Some(Box::new(Opening(fake, late)));
     house.about("StasisStart", "channel", "e");
     house.about("StasisEnd", "channel", "e");
     assert_eq!(house.host.dialogs.len(), 2, "nobody has to hear of it");
