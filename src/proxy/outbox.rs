@@ -254,3 +254,33 @@ fn publish(link: &dyn Link, message: &Message) -> Result<Option<u64>, BusError> 
     let mark = message.mark.as_ref();
     link.publish(message.topic, &message.subject, mark, &message.body)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::value::to_raw_value;
+
+    #[test]
+    fn only_a_long_response_has_a_short_one_instead() {
+        let instead_of = |body: Vec<u8>, until| {
+            let message = Message {
+                topic: crate::bus::Topic::Direct,
+                subject: "responses_d".into(),
+                mark: None,
+                body: body.into(),
+                since: Instant::now(),
+            };
+            let error = BusError::TooLarge { size: 2, limit: 1 };
+            instead(&Direct { message, until }, &error)
+        };
+        let response = |length| {
+            let id = to_raw_value("1").unwrap();
+            topic::response(&id, 200, &"x".repeat(length))
+        };
+        let now = Some(Instant::now());
+        let short = instead_of(response(10_000), now).unwrap();
+        assert!(short.starts_with(br#"{"unique_id":"1","status_code":502,"#));
+        assert_eq!(instead_of(short, now), None, "it is not tried for ever");
+        assert_eq!(instead_of(response(10_000), None), None, "an event");
+    }
+}

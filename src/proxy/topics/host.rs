@@ -29,6 +29,7 @@ use crate::proxy::counters::Counters;
 use crate::proxy::queue::{Job, Queue, Work};
 use crate::proxy::sent::Message;
 use crate::proxy::standing::Standing;
+use crate::wire::id::random_64;
 use crate::wire::topic;
 
 /// How often the topics are looked after.
@@ -242,6 +243,13 @@ impl Host {
             .push(Job::new(Work::Look(Look::new(&self.intake))));
     }
 
+    /// What this Asterisk is called in messages.
+    fn server(&self) -> String {
+        let configured = self.settings.server.clone();
+        let asterisk = || Some(self.standing.origin()?.asterisk.clone());
+        configured.or_else(asterisk).unwrap_or_default()
+    }
+
     fn next_number(&mut self) -> u64 {
         self.number += 1;
         self.number
@@ -318,7 +326,7 @@ impl Host {
             }
             return None;
         }
-        let random = [crate::wire::id::random_64(), crate::wire::id::random_64()];
+        let random = [random_64(), random_64()];
         let id: Arc<str> = topic::new_dialog(random).into();
         log::debug!("dialog {id}: begins with channel {channel}");
         self.counters.dialogs.add();

@@ -123,11 +123,8 @@ impl Host {
     fn deliver(&mut self, dialogs: &[Arc<str>], kind: &str, frame: &Frame) {
         // A text frame is UTF-8.
         let event = String::from_utf8_lossy(frame);
-        let origin = self.standing.origin();
-        let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
-        let server = self.settings.server.as_deref().or(asterisk);
         let timestamp = rfc3339(SystemTime::now());
-        let body = topic::envelope(server.unwrap_or_default(), &timestamp, kind, &event);
+        let body = topic::envelope(&self.server(), &timestamp, kind, &event);
         for id in dialogs {
             let Some(dialog) = self.dialogs.get_mut(id) else {
                 continue;

@@ -193,7 +193,7 @@ impl Host {
 
     /// Offers a call, or its first event; when to look again, if there is a link.
     pub(super) fn offer(&mut self, id: &Arc<str>) -> Option<Instant> {
-        let number = self.next_number();
+        let (number, server) = (self.next_number(), self.server());
         let (dialog, topics) = (self.dialogs.get_mut(id)?, self.topics.as_mut()?);
         let (offered, stage) = match (&dialog.stage, dialog.held.front()) {
             (Stage::Greeted(_), Some((first, _))) => {
@@ -206,11 +206,7 @@ impl Host {
                 let application = &self.settings.application;
                 // Who gets it at the last moment has some left to show himself.
                 let lasts = self.settings.max_wait.mul_f32(0.9);
-                let origin = self.standing.origin();
-                let server = self.settings.server.as_deref();
-                let asterisk = origin.as_ref().map(|origin| origin.asterisk.as_str());
-                let server = server.or(asterisk).unwrap_or_default();
-                let start = topic::app_start(application, id, server);
+                let start = topic::app_start(application, id, &server);
                 // It is not open yet where there was no room for that.
                 match topics.open(id) {
                     Ok(true) => {

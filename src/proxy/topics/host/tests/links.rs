@@ -119,3 +119,21 @@ fn what_a_link_has_not_removed_the_next_one_does() {
     house.connect();
     assert_eq!(house.host.unclosed.len(), 0);
 }
+
+#[test]
+fn the_end_counts_from_when_it_is_delivered() {
+    let mut house = House::new(LONG);
+    house.about("StasisStart", "channel", "c");
+    let dialog = house.asked()[0].strip_prefix("open ").unwrap().to_owned();
+    house.hear(Heard::Taken(house.offer()));
+    house.about("StasisEnd", "channel", "c");
+    house.dialog(&dialog).ended = Instant::now().checked_sub(LONG);
+    house.say(&dialog, "DUMMY", false);
+    house.hear(Heard::Taken(house.offer()));
+    assert_eq!(house.told(), ["StasisEnd"]);
+    assert_eq!(
+        house.dialog(&dialog).stage,
+        Stage::Talking,
+        "it may clean up"
+    );
+}
