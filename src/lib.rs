@@ -9,8 +9,9 @@
 //! | room | what is in it | may use |
 //! |---|---|---|
 //! | [`wire`] | the protocol: pure functions on bytes and values | nothing |
-//! | [`config`] | keys, flags, environment, file | nothing |
-//! | [`logging`], [`backoff`] | lines on stdout; waits between tries | `wire` for its random bits |
+//! | [`address`] | the servers of a bus, and URLs, as people write them | nothing |
+//! | [`config`] | keys, flags, environment, file | `address` |
+//! | [`logging`], [`occasionally`], [`backoff`] | lines on stdout; when to say something again; waits between tries | `wire` for its random bits |
 //! | [`trust`] | certificate authorities | nothing |
 //! | [`ari`] | Asterisk: REST calls, websocket | all above |
 //! | [`bus`] | the bus: one trait, one file per bus, one supervisor | all above but `ari` |
@@ -109,6 +110,7 @@
 //! }
 //! ```
 
+pub mod address;
 pub mod ari;
 pub mod backoff;
 pub mod bus;
@@ -116,6 +118,7 @@ pub mod config;
 pub mod exit;
 pub mod fleet;
 pub mod logging;
+pub mod occasionally;
 pub mod proxy;
 pub mod trust;
 pub mod wire;

@@ -234,45 +234,6 @@ fn line(message: &str) -> String {
     line
 }
 
-/// Lets something be logged once in a while only.
-#[derive(Debug)]
-pub struct Occasionally {
-    started: Instant,
-    /// Milliseconds after `started` before which there is nothing to log.
-    next: AtomicU64,
-}
-
-/// How long a while is.
-const WHILE: Duration = Duration::from_secs(10);
-
-impl Occasionally {
-    /// The first time is at once.
-    pub fn new() -> Occasionally {
-        Occasionally {
-            started: Instant::now(),
-            next: AtomicU64::new(0),
-        }
-    }
-
-    /// Whether it is time again.
-    pub fn now(&self) -> bool {
-        let now = self.started.elapsed().as_millis() as u64;
-        let next = self.next.load(Ordering::Relaxed);
-        let later = now + WHILE.as_millis() as u64;
-        now >= next
-            && self
-                .next
-                .compare_exchange(next, later, Ordering::Relaxed, Ordering::Relaxed)
-                .is_ok()
-    }
-}
-
-impl Default for Occasionally {
-    fn default() -> Occasionally {
-        Occasionally::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -281,12 +242,5 @@ mod tests {
     fn one_line_of_bounded_length() {
         assert_eq!(line("a\r\nb\u{1b}[31m"), "a\\r\\nb\\u{1b}[31m");
         assert!(line(&"ü".repeat(10_000)).len() <= LONGEST + 5);
-    }
-
-    #[test]
-    fn once_in_a_while() {
-        let occasionally = Occasionally::new();
-        assert!(occasionally.now());
-        assert!(!occasionally.now());
     }
 }

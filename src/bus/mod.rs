@@ -12,7 +12,7 @@
 //! | [`supervisor`] | the thread that connects, watches and replaces links |
 //!
 //! To add a bus, write its file, name it in [`supervisor`]'s `connect` and its URLs in
-//! `config/scheme.rs`. A header of events is named in [`link`] and written by each bus.
+//! `address/scheme.rs`. A header of events is named in [`link`] and written by each bus.
 
 pub mod error;
 pub mod link;

@@ -47,8 +47,8 @@ use self::topics::{Limits, NatsTopics};
 use super::link::Use;
 use super::places::Places;
 use super::{BusError, Hear, Link, Mark, Reply, Terms, Topic, Topics};
-use crate::config::BusServer;
-use crate::logging::Occasionally;
+use crate::address::BusServer;
+use crate::occasionally::Occasionally;
 use crate::wire::subject::publishable;
 
 /// A link to one NATS server: the connection that everything leaves on, by which it lives and dies,

@@ -65,7 +65,7 @@ use self::topology::{check_key, exchange};
 use self::writer::Writer;
 use super::link::Use;
 use super::{BusError, Hear, Link, Loss, Mark, Reply, Terms, Topic, Topics};
-use crate::config::BusServer;
+use crate::address::BusServer;
 
 /// What may be on its way of events, in bytes: enough for 20 000 a second over a link that delays
 /// 200 ms.

@@ -10,8 +10,8 @@ use super::nats::NatsLink;
 use super::places::Places;
 use super::rabbitmq::RabbitLink;
 use super::{BusError, Link, Terms};
+use crate::address::{BusKind, BusServer};
 use crate::backoff::Backoff;
-use crate::config::{BusKind, BusServer};
 
 /// Connects to `server`. Blocks, in the worst case for ever. What a link leaves behind when it is
 /// given up has places; one on sockets of ours, which it cuts, leaves nothing.

@@ -6,9 +6,9 @@ use super::file::Tree;
 use super::json::Member;
 use super::keys::{self, Fallback, Key};
 use super::members::{Found, Object, invalid, is_called};
-use super::scheme::BusKind;
+
 use super::source::Source;
-use super::{servers, url};
+use crate::address::{BusKind, servers, url};
 
 /// The member that no file of ours has, and without which go-ari-proxy could not work.
 const MARK: &str = "stasis_url";
@@ -114,7 +114,7 @@ fn own_server(bus: BusKind) -> &'static str {
 
 /// Refuses a `url` that is not one of `bus`.
 fn fits(bus: BusKind, url: &str) -> Result<(), String> {
-    let servers = servers::servers(url)?;
+    let servers = servers(url)?;
     if servers.iter().all(|server| server.bus == bus) {
         return Ok(());
     }

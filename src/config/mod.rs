@@ -14,26 +14,17 @@ mod layer;
 mod load;
 mod members;
 mod nearest;
-mod percent;
 mod reference;
-mod scheme;
-mod secret;
-mod server;
-mod servers;
 mod settings;
 mod source;
 mod text;
 mod units;
-mod url;
 mod values;
-mod vhost;
 mod yaml;
 
+pub use crate::address::{BusKind, BusServer, Secret};
 pub use error::ConfigError;
 pub use reference::reference_yaml;
-pub use scheme::BusKind;
-pub use secret::Secret;
-pub use server::BusServer;
 pub use source::Source;
 
 use log::LevelFilter;

@@ -3,10 +3,9 @@
 use super::error::ConfigError;
 use super::keys::{self, Fallback, Key};
 use super::layer::Layer;
-use super::secret::Secret;
-use super::server::BusServer;
 use super::source::Source;
-use super::{servers, text, units, url};
+use super::{text, units};
+use crate::address::{BusServer, Secret, servers, url};
 use log::LevelFilter;
 use std::time::Duration;
 
@@ -97,7 +96,7 @@ impl Settings {
 
     /// The bus' servers.
     pub(super) fn servers(&mut self, key: &'static Key) -> Result<Vec<BusServer>, ConfigError> {
-        self.take(key, servers::servers, |servers| {
+        self.take(key, servers, |servers| {
             let shown: Vec<_> = servers.iter().map(BusServer::to_string).collect();
             shown.join(",")
         })

@@ -17,7 +17,7 @@ use crate::ari::rest::Rest;
 use crate::ari::websocket::{Cutter, Frame, Websocket};
 use crate::backoff::Backoff;
 use crate::config::{Ari, OnReplaced};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 use crate::wire::event::replaces_application;
 use crate::wire::status::{Members, State};
 use crate::wire::subject::publishable;

@@ -54,7 +54,7 @@ use crate::ari::websocket::Cutter;
 use crate::bus::link::LARGEST_MESSAGE;
 use crate::bus::{Loss, Outlet, Terms, supervisor};
 use crate::config::{Config, StaleCreates};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 use crate::wire::subject::{Class, Subjects};
 use answers::Answers;
 use conductor::{Conductor, End, Event};

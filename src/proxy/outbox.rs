@@ -12,7 +12,7 @@ use super::sent::{Message, Sent};
 use super::standing::Change;
 use crate::ari::websocket::Frame;
 use crate::bus::{BusError, Link, Mark, Topic};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 use crate::wire::topic;
 
 /// The status of an answer that cannot be passed on, as HTTP has it.

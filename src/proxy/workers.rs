@@ -13,7 +13,7 @@ use super::subscriptions::DOWN;
 use crate::ari::AriError;
 use crate::ari::rest::Rest;
 use crate::bus::{Delivery, Receipt, Reply};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 use crate::wire::call::{self, Plan, RestCall};
 use crate::wire::kind::Entity;
 use crate::wire::request::Request;

@@ -11,9 +11,9 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::dial::Greeting;
 use super::opening::{address, options};
+use crate::address::BusServer;
 use crate::bus::places::{Places, Remains};
 use crate::bus::{BusError, Terms};
-use crate::config::BusServer;
 
 /// How long a flush may take before the server counts as dead.
 const FLUSH: Duration = Duration::from_secs(5);

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use super::protocol::{self, PING, PONG};
 use super::said::{Info, Lines, NotNats, Said};
 use super::socket::Socket;
+use crate::address::BusServer;
 use crate::bus::BusError;
-use crate::config::BusServer;
 
 /// How long a server may take to accept, and how long for all that it says then.
 const GREETING: Duration = Duration::from_secs(2);
@@ -178,7 +178,7 @@ impl Talk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BusKind;
+    use crate::address::BusKind;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;

@@ -10,11 +10,11 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use super::connection::{Connection, lock};
 use super::dial::{Greeting, dial};
 use super::outgoing::Outgoing;
+use crate::address::BusServer;
 use crate::bus::places::Places;
 use crate::bus::supervisor::ATTEMPT;
 use crate::bus::{BusError, Terms};
-use crate::config::BusServer;
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 /// How many times it may be opened at once after it broke, and how often then: a single message costs
 /// no time, and a stream of them cannot keep us busy with connecting.

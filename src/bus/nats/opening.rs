@@ -6,10 +6,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::connection::{Connection, RECONNECT, reads};
+use crate::address::BusServer;
 use crate::bus::places::Remains;
 use crate::bus::{Loss, Terms};
-use crate::config::BusServer;
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 /// How the crate's words begin when more messages wait in a subscription than may: it drops the newest.
 const TOO_MANY: &str = "slow consumer";
@@ -97,7 +97,7 @@ pub(super) fn address(server: &BusServer, tls: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::BusKind;
+    use crate::address::BusKind;
 
     fn server(host: &str) -> BusServer {
         BusServer {

@@ -3,9 +3,9 @@
 
 use serde_json::json;
 
+use crate::address::BusServer;
 use crate::bus::Mark;
 use crate::bus::link::{EPOCH_HEADER, SEQ_HEADER};
-use crate::config::BusServer;
 
 /// Asks for a PONG, which says that all before it is taken.
 pub(super) const PING: &[u8] = b"PING\r\n";
@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn credentials() {
         let mut server = BusServer {
-            bus: crate::config::BusKind::Nats,
+            bus: crate::address::BusKind::Nats,
             tls: false,
             host: "h".into(),
             port: 1,

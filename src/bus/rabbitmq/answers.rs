@@ -17,10 +17,10 @@ use super::payloads::Notice;
 use super::stream::Listener;
 use super::told::{confirms, why};
 use super::writer::Writer;
+use crate::address::BusServer;
 use crate::backoff::Backoff;
 use crate::bus::{BusError, Loss, Terms};
-use crate::config::BusServer;
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 /// What may be on its way, in bytes, when another answer is handed over. That bounds what waits here for
 /// a broker that does not read.

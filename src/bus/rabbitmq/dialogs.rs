@@ -17,7 +17,7 @@ use super::topology::check_key;
 use super::writer::Writer;
 use crate::backoff::Backoff;
 use crate::bus::{BusError, Heard};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 /// How many commands of a dialog are on their way to us.
 const WINDOW: u16 = 16;

@@ -13,7 +13,7 @@ use super::payloads::Notice;
 use super::stream::Listener;
 use super::writer::Writer;
 use crate::bus::{Hear, Heard, Loss, Terms};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 /// Who hears of the topics of dialogs, while there is somebody.
 #[derive(Default)]

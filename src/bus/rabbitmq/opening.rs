@@ -11,8 +11,8 @@ use rustls::pki_types::ServerName;
 
 use super::stream::{Heard, Listener, Stream};
 use super::writer::Writer;
+use crate::address::BusServer;
 use crate::bus::BusError;
-use crate::config::BusServer;
 use crate::trust;
 
 /// How long one address may take to accept.
@@ -172,7 +172,7 @@ fn encrypt(mut socket: TcpStream, host: &str) -> io::Result<(TcpStream, ClientCo
 mod tests {
     use super::super::payloads::Notice;
     use super::*;
-    use crate::config::BusKind;
+    use crate::address::BusKind;
     use std::net::TcpListener;
     use std::thread;
 

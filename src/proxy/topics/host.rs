@@ -23,7 +23,7 @@ use super::room::Room;
 use super::{Event, Intake, Passed, Settings, Until};
 use crate::backoff::Backoff;
 use crate::bus::{Link, Topic, Topics};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 use crate::proxy::buffer::{Buffer, Direct};
 use crate::proxy::counters::Counters;
 use crate::proxy::queue::{Job, Queue, Work};

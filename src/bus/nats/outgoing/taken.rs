@@ -10,7 +10,7 @@ use crate::bus::nats::connection::lock;
 use crate::bus::nats::dial::is_timeout;
 use crate::bus::nats::protocol::PONG;
 use crate::bus::nats::said::{Lines, NotNats, Said};
-use crate::logging::Occasionally;
+use crate::occasionally::Occasionally;
 
 impl Outgoing {
     /// The reader: hears what the server has taken, and asks it now and then. Ends with the connection.

@@ -9,7 +9,7 @@ use super::{url, vhost};
 /// Those of RabbitMQ are mostly of one cluster: what has neither a scheme nor credentials takes the
 /// first one's credentials too, and what names no virtual host takes that of the last one that
 /// does, as in `amqp://user:password@host1,host2/vhost`. At NATS all of that is each server's own.
-pub(super) fn servers(text: &str) -> Result<Vec<BusServer>, String> {
+pub fn servers(text: &str) -> Result<Vec<BusServer>, String> {
     list(text).map_err(|what| format!("{:?} {what}", url::redact(text)))
 }
 

@@ -7,7 +7,7 @@ use std::net::Ipv6Addr;
 ///
 /// Returns it with the scheme in lower case. Asterisk's credentials have keys of their own; those in
 /// a URL would end in logs.
-pub(super) fn asterisk(text: &str, schemes: [&str; 2]) -> Result<String, String> {
+pub fn asterisk(text: &str, schemes: [&str; 2]) -> Result<String, String> {
     let problem = |what: &str| Err(format!("{:?} {what}", redact(text)));
     let found = text.split_once("://").and_then(|(scheme, rest)| {
         let known = |known: &&str| known.eq_ignore_ascii_case(scheme);
@@ -84,7 +84,7 @@ const BAD_PORT: &str = "has a port that is not a number from 1 to 65535";
 /// `text` without what may be a secret in it, even where it is no URL: everything before the last
 /// `@` except the scheme, the query, and what stands in the place of a port but is no number
 /// (`nats://user:password` with the host forgotten).
-pub(super) fn redact(text: &str) -> String {
+pub fn redact(text: &str) -> String {
     let in_scheme = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
     let (scheme, rest) = match text.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(in_scheme) => (Some(scheme), rest),
