@@ -4,6 +4,11 @@
 //! and control calls through it. It speaks the protocol of CyCoreSystems ari-proxy v5, and that of the
 //! older go-ari-proxy; what it does otherwise, and why, is in the README.
 //!
+//! **To write an application, begin at [`client`].** What follows is the map of the whole crate. The
+//! daemon is the feature `server`, the library for applications the feature `client`; both are there unless
+//! told otherwise, and `default-features = false, features = ["client"]` leaves out what only the daemon
+//! needs.
+//!
 //! # The rooms
 //!
 //! | room | what is in it | may use |
@@ -14,8 +19,9 @@
 //! | [`logging`], [`occasionally`], [`backoff`] | lines on stdout; when to say something again; waits between tries | `wire` for its random bits |
 //! | [`trust`] | certificate authorities | nothing |
 //! | [`ari`] | Asterisk: REST calls, websocket | all above |
-//! | [`bus`] | the bus: one trait, one file per bus, one supervisor | all above but `ari` |
-//! | [`proxy`] | the threads of a proxy and what they share | all above |
+//! | [`bus`] | the bus: a trait for proxies and one for applications, a file per bus, one supervisor | all above but `ari` and `config` |
+//! | [`client`] | what applications use | `wire`, `address`, `bus` |
+//! | [`proxy`] | the threads of a proxy and what they share | all above but `client` |
 //! | [`fleet`] | the proxies of a process, one for each application | `config`, `proxy` |
 //! | [`exit`] | exit statuses | `proxy` |
 //!
@@ -24,9 +30,10 @@
 //! # The threads
 //!
 //! No thread is made per event or per request. Each of ours has a name; those that the nats crate makes,
-//! two for the connection that requests come on, have none and show as `bus-connect`, those of RabbitMQ's
-//! three as `amiquip-io`: there is also heard what the broker has taken, and sent what a full socket did
-//! not take at once.
+//! two for the connection that requests come on, have none and show as `bus-connect`. RabbitMQ's crate has
+//! two for each connection, of which a proxy has three and an application two: `amiquip-io`, where what
+//! comes is heard and what a full socket did not take at once is sent, and `amiquip-timer`, which wakes it
+//! for heartbeats.
 //!
 //! | thread | does | waits for |
 //! |---|---|---|
@@ -51,6 +58,18 @@
 //! | `signals` | SIGTERM, SIGINT | a signal |
 //! | `log` | writes the log | a line, standard output |
 //!
+//! An application has fewer:
+//!
+//! | thread | does | waits for |
+//! |---|---|---|
+//! | `client-link` | connects to the bus, watches the link, subscribes anew | the bus |
+//! | `bus-connect` | one attempt to connect to a server | the server, at most 8 at a time |
+//! | `bus-taken` | hears events and answers, and hands them to who waits (NATS) | the bus |
+//! | `bus-ends` | writes that subscriptions end (NATS) | being kicked, the bus |
+//! | `amiquip-io` | of two connections, one that asks and one that hears: the same (RabbitMQ) | the bus |
+//! | `bus-close` | says goodbye to the bus (RabbitMQ) | the bus, 1 s |
+//! | its own | ask, and wait for the answer; take events out of their subscriptions | the bus |
+//!
 //! # The way of data
 //!
 //! ```text
@@ -68,6 +87,13 @@
 //!                            └─────events─────┘
 //!
 //! changes   ingest, watch, bus-link, sub-<class>, publisher ─events─▶ main ─orders─▶ all, dialogs too
+//! ```
+//!
+//! In an application:
+//!
+//! ```text
+//! requests  caller ─link─▶ bus          answers  bus ─link─▶ questions ─▶ caller
+//! events    bus ─link─▶ router ─queues─▶ subscribers
 //! ```
 //!
 //! # The invariants
@@ -98,6 +124,9 @@
 //!   [`proxy::report`]: to drop an event is to count it. A status is said where it belongs among them.
 //! - Secrets are in [`config::Secret`] and [`ari::Credentials`], which do not print.
 //!
+//! - In an application nobody waits for a subscriber: its queue is bounded, and what it loses it is told.
+//!   Who asks waits as long as it said, whatever the bus does.
+//!
 //! # A program with a proxy in it
 //!
 //! ```no_run
@@ -111,14 +140,22 @@
 //! ```
 
 pub mod address;
+#[cfg(feature = "server")]
 pub mod ari;
 pub mod backoff;
 pub mod bus;
+#[cfg(feature = "client")]
+pub mod client;
+#[cfg(feature = "server")]
 pub mod config;
+#[cfg(feature = "server")]
 pub mod exit;
+#[cfg(feature = "server")]
 pub mod fleet;
+#[cfg(feature = "server")]
 pub mod logging;
 pub mod occasionally;
+#[cfg(feature = "server")]
 pub mod proxy;
 pub mod trust;
 pub mod wire;

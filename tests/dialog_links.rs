@@ -49,7 +49,9 @@ impl Set {
             largest: Arc::new((16 * 1024 * 1024).into()),
         };
         let supervisor = std::thread::spawn(move || {
-            supervisor::run(&[at], &terms, &stopped, |change| drop(tell.send(change)));
+            supervisor::run(&[at], &supervisor::links(&terms), &stopped, |change| {
+                drop(tell.send(change))
+            });
         });
         let link = match changes.recv_timeout(SOON) {
             Ok(Change::Up(link)) => link,

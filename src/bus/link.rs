@@ -180,8 +180,29 @@ pub trait Inbox {
 /// What may be done with an inbox while it is there.
 pub type Use<'a> = &'a mut dyn FnMut(&mut dyn Inbox);
 
-/// A connection to a bus.
-pub trait Link: Send + Sync + fmt::Display {
+/// A connection to a bus, whoever uses it: what its supervisor needs to know.
+pub trait Connected: Send + Sync + fmt::Display {
+    /// Whether the server answers; to be called now and then. A connection that does not is lost by it.
+    fn check(&self);
+
+    /// Disconnected when the connection is lost.
+    fn lost(&self) -> &Receiver<()>;
+
+    /// Whether it is lost.
+    fn is_lost(&self) -> bool;
+
+    /// Why it is, where that is known.
+    fn why(&self) -> Option<String>;
+
+    /// Which server it leads to, by its address.
+    fn peer(&self) -> String;
+
+    /// Gives the connection up.
+    fn close(&self);
+}
+
+/// A connection of a proxy to a bus.
+pub trait Link: Connected {
     /// Hands an event or announcement over. It is on its way after the next [`Link::flush`]. Waits,
     /// within bounds, when the server is slower than we are; [`BusError::Busy`] says to come again
     /// after [`Link::wait`]. What has to be published again if it was not taken gets a number.
@@ -226,22 +247,4 @@ pub trait Link: Send + Sync + fmt::Display {
         group: Option<&str>,
         hear: Hear,
     ) -> Result<Box<dyn Topics>, BusError>;
-
-    /// Whether the server answers; to be called now and then. A link that does not is lost by it.
-    fn check(&self);
-
-    /// Disconnected when the link is lost.
-    fn lost(&self) -> &Receiver<()>;
-
-    /// Whether the link is lost.
-    fn is_lost(&self) -> bool;
-
-    /// Why it is, where that is known.
-    fn why(&self) -> Option<String>;
-
-    /// Which server it leads to, by its address.
-    fn peer(&self) -> String;
-
-    /// Gives the link up.
-    fn close(&self);
 }

@@ -3,7 +3,8 @@
 //! | file | noun |
 //! |---|---|
 //! | [`error`] | what goes wrong between us and the bus |
-//! | [`link`] | **the trait**: a connection, and an inbox of subscriptions on it |
+//! | [`link`] | **the trait**: a connection of a proxy, and an inbox of subscriptions on it |
+//! | [`access`] | the trait of an application's connection |
 //! | [`nats`] | NATS behind the trait, with a folder for what it is made of |
 //! | [`rabbitmq`] | RabbitMQ behind the trait, likewise |
 //! | [`outlet`] | the link of the moment, for whoever publishes |
@@ -14,6 +15,7 @@
 //! To add a bus, write its file, name it in [`supervisor`]'s `connect` and its URLs in
 //! `address/scheme.rs`. A header of events is named in [`link`] and written by each bus.
 
+pub mod access;
 pub mod error;
 pub mod link;
 pub mod nats;
@@ -23,9 +25,10 @@ pub mod rabbitmq;
 pub mod supervisor;
 pub mod topics;
 
+pub use access::{Access, Claim, HearAccess, Heard as HeardByAccess, Interest, Question};
 pub use error::BusError;
 pub use link::{
-    Delivery, Inbox, Link, Loss, Mark, Next, Receipt, Reply, Terms, Topic, Use, Waiting,
+    Connected, Delivery, Inbox, Link, Loss, Mark, Next, Receipt, Reply, Terms, Topic, Use, Waiting,
 };
 pub use outlet::Outlet;
 pub use topics::{Hear, Heard, Topics};

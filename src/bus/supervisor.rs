@@ -6,20 +6,45 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, tick};
 
+#[cfg(feature = "client")]
+use super::nats::NatsAccess;
+#[cfg(feature = "server")]
 use super::nats::NatsLink;
 use super::places::Places;
+#[cfg(feature = "client")]
+use super::rabbitmq::RabbitAccess;
+#[cfg(feature = "server")]
 use super::rabbitmq::RabbitLink;
-use super::{BusError, Link, Terms};
+#[cfg(feature = "client")]
+use super::{Access, HearAccess};
+use super::{BusError, Connected};
+#[cfg(feature = "server")]
+use super::{Link, Terms};
 use crate::address::{BusKind, BusServer};
 use crate::backoff::Backoff;
 
-/// Connects to `server`. Blocks, in the worst case for ever. What a link leaves behind when it is
-/// given up has places; one on sockets of ours, which it cuts, leaves nothing.
-fn connect(server: &BusServer, terms: &Terms, places: &Places) -> Result<Arc<dyn Link>, BusError> {
-    match server.bus {
-        BusKind::Nats => NatsLink::connect(server, terms, places),
-        BusKind::RabbitMq => RabbitLink::connect(server, terms),
-    }
+/// How a connection of a kind is made: blocks, in the worst case for ever. What one leaves behind when it
+/// is given up has places; one on sockets of ours, which it cuts, leaves nothing.
+pub type Connect<L> = Arc<dyn Fn(&BusServer, &Places) -> Result<Arc<L>, BusError> + Send + Sync>;
+
+/// How links of proxies are made.
+#[cfg(feature = "server")]
+pub fn links(terms: &Terms) -> Connect<dyn Link> {
+    let terms = terms.clone();
+    Arc::new(move |server, places| match server.bus {
+        BusKind::Nats => NatsLink::connect(server, &terms, places),
+        BusKind::RabbitMq => RabbitLink::connect(server, &terms),
+    })
+}
+
+/// How accesses of applications are made, shown at the server under `name`; what they hear is for `hear`.
+#[cfg(feature = "client")]
+pub fn accesses(name: &str, hear: &HearAccess) -> Connect<dyn Access> {
+    let (name, hear) = (name.to_owned(), Arc::clone(hear));
+    Arc::new(move |server, _| match server.bus {
+        BusKind::Nats => NatsAccess::connect(server, &name, &hear),
+        BusKind::RabbitMq => RabbitAccess::connect(server, &name, &hear),
+    })
 }
 
 /// How long an attempt to connect to one server may take before it is given up.
@@ -31,10 +56,12 @@ const SHORT_LIVED: Duration = Duration::from_secs(5);
 /// How often a link is asked whether its server still answers.
 const CHECK: Duration = Duration::from_secs(2);
 
-/// What the supervisor tells.
-pub enum Change {
+/// What the supervisor tells of connections of the kind `L`.
+pub enum Change<L: ?Sized> {
     /// There is a link.
-    Up(Arc<dyn Link>),
+    Up(Arc<L>),
+    /// No server could be connected to, why; it goes on trying.
+    Failed(BusError),
     /// The link is lost.
     Down,
     /// So much is stuck, attempts and links that were given up, that no more can be: only another
@@ -43,8 +70,13 @@ pub enum Change {
 }
 
 /// Runs until `stop` is disconnected; `tell` hears of every change.
-pub fn run(servers: &[BusServer], terms: &Terms, stop: &Receiver<()>, tell: impl Fn(Change)) {
-    let attempts = Attempts::new(terms);
+pub fn run<L: Connected + ?Sized + 'static>(
+    servers: &[BusServer],
+    connect: &Connect<L>,
+    stop: &Receiver<()>,
+    tell: impl Fn(Change<L>),
+) {
+    let attempts = Attempts::new(connect);
     let mut backoff = Backoff::new();
     let mut last_error = None;
     // In turn, beginning with the one after that which failed; a round of failures, then a wait.
@@ -89,8 +121,9 @@ pub fn run(servers: &[BusServer], terms: &Terms, stop: &Receiver<()>, tell: impl
                     let error = BusError::all(std::mem::take(&mut failures));
                     if last_error.as_ref() != Some(&error) {
                         log::warn!("bus: {error}");
-                        last_error = Some(error);
+                        last_error = Some(error.clone());
                     }
+                    tell(Change::Failed(error));
                     backoff.wait()
                 }
             }
@@ -102,7 +135,7 @@ pub fn run(servers: &[BusServer], terms: &Terms, stop: &Receiver<()>, tell: impl
 }
 
 /// Waits until `link` is lost or `stop`.
-fn watch(link: &dyn Link, stop: &Receiver<()>) {
+fn watch<L: Connected + ?Sized>(link: &L, stop: &Receiver<()>) {
     let clock = tick(CHECK);
     loop {
         crossbeam_channel::select! {
@@ -117,33 +150,37 @@ fn stopped(stop: &Receiver<()>, wait: Duration) -> bool {
     stop.recv_timeout(wait) != Err(RecvTimeoutError::Timeout)
 }
 
-type Outcome = Result<Arc<dyn Link>, BusError>;
+type Outcome<L> = Result<Arc<L>, BusError>;
 
 /// Attempts to connect, each in a thread of its own that can be done without.
-struct Attempts<'a> {
-    terms: &'a Terms,
+struct Attempts<'a, L: ?Sized> {
+    connect: &'a Connect<L>,
     places: Places,
 }
 
-impl<'a> Attempts<'a> {
-    fn new(terms: &'a Terms) -> Attempts<'a> {
+impl<'a, L: Connected + ?Sized + 'static> Attempts<'a, L> {
+    fn new(connect: &'a Connect<L>) -> Attempts<'a, L> {
         Attempts {
-            terms,
+            connect,
             places: Places::default(),
         }
     }
 
     /// One attempt; none when `stop` came first.
-    fn connect(&self, server: &BusServer, stop: &Receiver<()>) -> Option<Outcome> {
+    fn connect(&self, server: &BusServer, stop: &Receiver<()>) -> Option<Outcome<L>> {
         let (outcome, result) = bounded(1);
         let hangs = BusError::Hangs(server.to_string());
         let limit = match server.bus {
             BusKind::Nats => ATTEMPT,
             BusKind::RabbitMq => MANY_STEPS,
         };
-        let (server, terms, places) = (server.clone(), self.terms.clone(), self.places.clone());
+        let (server, connect, places) = (
+            server.clone(),
+            Arc::clone(self.connect),
+            self.places.clone(),
+        );
         let begun = self.places.attempt(move || {
-            let link = connect(&server, &terms, &places);
+            let link = connect(&server, &places);
             // Nobody waits any more if the attempt was given up: the link is dropped.
             if let Err(late) = outcome.send(link)
                 && let Ok(link) = late.into_inner()
@@ -162,7 +199,7 @@ impl<'a> Attempts<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod tests {
     use super::*;
     use std::net::TcpListener;
@@ -186,7 +223,8 @@ mod tests {
             losses: Arc::new(|_| {}),
             largest: Arc::default(),
         };
-        let attempts = Attempts::new(&terms);
+        let connect = links(&terms);
+        let attempts = Attempts::new(&connect);
         let outcome = attempts.connect(&server, &stop).unwrap();
         assert!(outcome.is_err());
     }

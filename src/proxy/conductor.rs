@@ -22,7 +22,7 @@ use crate::wire::subject::Class;
 /// What can happen to a proxy.
 pub enum Event {
     /// The bus came or went.
-    Bus(Change),
+    Bus(Change<dyn Link>),
     /// Asterisk came, went, or is someone else.
     Asterisk(AsteriskChange),
     /// A class listens as the order of this number says.
@@ -174,6 +174,8 @@ impl Conductor {
                     self.outlet.set(None);
                     self.tell_topics(None);
                 }
+                // The supervisor says so, and goes on.
+                Event::Bus(Change::Failed(_)) => {}
                 Event::Bus(Change::Stuck) => return End::Stuck,
                 Event::Asterisk(AsteriskChange::Replaced)
                     if self.on_replaced == OnReplaced::Exit =>

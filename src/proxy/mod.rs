@@ -159,10 +159,10 @@ impl Proxy {
         // is made meanwhile, those last that have nothing to do before the proxy is announced.
         let bus = Team::new(&tell);
         let servers = config.bus.servers.clone();
-        let terms = terms(config, &counters, &standing);
+        let connect = supervisor::links(&terms(config, &counters, &standing));
         let changed = tell.clone();
         bus.spawn("bus-link", move || {
-            supervisor::run(&servers, &terms, &bus_stopped, |change| {
+            supervisor::run(&servers, &connect, &bus_stopped, |change| {
                 // The conductor outlives the supervisor.
                 let _ = changed.send(Event::Bus(change));
             });

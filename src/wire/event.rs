@@ -190,8 +190,10 @@ impl<'de: 'a, 'a> Visitor<'de> for Members<'a> {
                     }
                     "endpoint" => {
                         let endpoint = map.next_value::<Object<'_>>()?;
+                        // The Go program writes one without a name where there is none.
                         if let (Some(tech), Some(resource)) =
                             (endpoint.technology, endpoint.resource)
+                            && !(tech.is_empty() && resource.is_empty())
                         {
                             let id = format!("{tech}/{resource}");
                             touched.add(Entity::Endpoint, Some(id.into()));

@@ -1,27 +1,43 @@
 //! The key of an entity: kind, id, Asterisk, dialog and application.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
 use super::request::{BadRequest, member, text};
 
 /// A key as it travels; every member is optional and left out when empty.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Key {
     /// What the key names: `channel`, `bridge`, ….
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "nullable"
+    )]
     pub kind: String,
     /// The entity's id at its Asterisk.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "nullable"
+    )]
     pub id: String,
     /// The Asterisk id.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "nullable"
+    )]
     pub node: String,
     /// The dialog that the sender wants events of this entity for.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "nullable"
+    )]
     pub dialog: String,
     /// The ARI application.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "nullable"
+    )]
     pub app: String,
 }
 
@@ -54,7 +70,7 @@ impl Key {
     }
 
     /// The key with this proxy's place in it, as every response carries it.
-    pub fn at(mut self, place: &Place<'_>) -> Key {
+    pub fn stamped(mut self, place: &Place<'_>) -> Key {
         self.node = place.asterisk.to_owned();
         self.app = place.application.to_owned();
         self
@@ -70,6 +86,11 @@ impl Key {
             && same(&self.dialog, &other.dialog)
             && same(&self.app, &other.app)
     }
+}
+
+/// Text; a member that is null counts as absent.
+fn nullable<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
 }
 
 /// Where a proxy stands: its Asterisk and its application.
@@ -92,6 +113,13 @@ mod tests {
             serde_json::to_string(&key).unwrap(),
             r#"{"kind":"channel","id":"c1"}"#
         );
+    }
+
+    #[test]
+    fn null_is_absent() {
+        let key: Key =
+            serde_json::from_str(r#"{"kind":"channel","id":"c1","node":null,"more":1}"#).unwrap();
+        assert_eq!(key, Key::new("channel", "c1"));
     }
 
     #[test]

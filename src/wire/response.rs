@@ -48,7 +48,7 @@ pub fn error(text: &str) -> Vec<u8> {
 /// call. An error is the text for [`error`]: Asterisk's body was not what it should be, or what was
 /// asked for is not in it.
 pub fn success(plan: &Plan, place: &Place<'_>, reply: &[u8]) -> Result<Vec<u8>, String> {
-    let key = || plan.key.clone().at(place);
+    let key = || plan.key.clone().stamped(place);
     let response = match plan.kind.answer {
         Answer::Done => EMPTY.to_json(),
         Answer::Data => data(plan.kind.entity, &key(), reply)?,
@@ -67,11 +67,11 @@ pub fn success(plan: &Plan, place: &Place<'_>, reply: &[u8]) -> Result<Vec<u8>, 
             EMPTY.to_json()
         }
         Answer::Variable => variable(reply)?,
-        Answer::Created => with_key(&created(plan).at(place)),
+        Answer::Created => with_key(&created(plan).stamped(place)),
         Answer::Staged => {
             let mut key = created(plan);
             key.dialog.clone_from(&plan.key.dialog);
-            with_key(&key.at(place))
+            with_key(&key.stamped(place))
         }
     };
     Ok(response)
@@ -193,7 +193,7 @@ fn keys(
             ),
             _ => item.id.unwrap_or_default().into_owned(),
         };
-        let key = Key::new(entity.key_kind(), &id).at(place);
+        let key = Key::new(entity.key_kind(), &id).stamped(place);
         if filter.is_none_or(|filter| filter.matches(&key)) {
             keys.push(key);
         }

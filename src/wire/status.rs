@@ -1,8 +1,9 @@
 //! What a proxy says on `status`: whether events may be lost, so that everyone can know.
 
+use std::fmt;
 use std::time::SystemTime;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::key::Place;
 use super::timestamp::rfc3339;
@@ -11,7 +12,7 @@ use super::timestamp::rfc3339;
 const LARGEST_PART: usize = 256 * 1024;
 
 /// What is the case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
     /// Asterisk is connected: its events come.
@@ -24,6 +25,18 @@ pub enum State {
     Gap,
     /// The proxy ends; nothing comes after this.
     Stopping,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            State::Up => "up",
+            State::Down => "down",
+            State::Replaced => "replaced",
+            State::Gap => "gap",
+            State::Stopping => "stopping",
+        })
+    }
 }
 
 /// How far the events of an epoch have got.

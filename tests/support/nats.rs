@@ -86,6 +86,11 @@ impl NatsServer {
         self.signal("CONT");
     }
 
+    /// Has it read its configuration again.
+    pub(crate) fn reload(&self) {
+        self.signal("HUP");
+    }
+
     fn signal(&self, name: &str) {
         let child = self.child.as_ref().expect("nats-server is running");
         signal(child.id(), name);

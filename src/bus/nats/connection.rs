@@ -3,13 +3,14 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::dial::Greeting;
+use super::incoming::Greeting;
+use super::lock;
 use super::opening::{address, options};
 use crate::address::BusServer;
 use crate::bus::places::{Places, Remains};
@@ -393,9 +394,4 @@ pub(super) fn reads(connection: &Weak<Connection>, remains: &Weak<Remains>) {
             });
         });
     }
-}
-
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // What is guarded is whole after every statement.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -17,20 +17,12 @@ const GREETING: Duration = Duration::from_secs(2);
 pub(super) struct Dialled {
     pub(super) socket: Socket,
     pub(super) info: Info,
-    pub(super) greeting: Greeting,
     /// What it said since.
     pub(super) lines: Lines,
 }
 
-/// What is learnt of a server before the crate connects to it.
-#[derive(Clone, Copy)]
-pub(super) struct Greeting {
-    /// Whether TLS is spoken with it.
-    pub(super) tls: bool,
-}
-
-/// Connects to `server` as `name`, its addresses in turn.
-pub(super) fn dial(server: &BusServer, name: &str) -> Result<Dialled, BusError> {
+/// Connects to `server` as `name`, its addresses in turn. Messages of up to `largest` bytes are taken whole.
+pub(super) fn dial(server: &BusServer, name: &str, largest: usize) -> Result<Dialled, BusError> {
     let unreachable =
         |why: &dyn std::fmt::Display| BusError::Unreachable(format!("{server}: {why}"));
     let addresses = (server.host.as_str(), server.port)
@@ -45,9 +37,9 @@ pub(super) fn dial(server: &BusServer, name: &str) -> Result<Dialled, BusError> 
                 continue;
             }
         };
-        let mut talk = Talk {
+        let talk = Talk {
             server,
-            lines: Lines::default(),
+            lines: Lines::of_messages(largest),
             deadline: Instant::now() + GREETING,
         };
         match talk.begin(tcp, name) {
@@ -98,7 +90,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    fn begin(&mut self, tcp: TcpStream, name: &str) -> Result<Dialled, Failure> {
+    fn begin(mut self, tcp: TcpStream, name: &str) -> Result<Dialled, Failure> {
         tcp.set_nodelay(true)?;
         tcp.set_write_timeout(Some(GREETING))?;
         let socket = Socket::plain(tcp);
@@ -132,15 +124,14 @@ impl Talk<'_> {
         Ok(Dialled {
             socket,
             info,
-            greeting: Greeting { tls },
-            lines: std::mem::take(&mut self.lines),
+            lines: self.lines,
         })
     }
 
     /// Has TLS be spoken on `socket`.
     fn encrypt(&mut self, socket: Socket) -> io::Result<Socket> {
         // What came before TLS anybody may have said.
-        self.lines = Lines::default();
+        self.lines.forget();
         let socket = socket.encrypt(&self.server.host)?;
         while !socket.agrees()? {
             self.read(&socket).inspect_err(|_| {
@@ -205,7 +196,7 @@ mod tests {
             stream.write_all(words).unwrap();
             let _ = ended.recv();
         });
-        let outcome = dial(&server, "n").err().unwrap().to_string();
+        let outcome = dial(&server, "n", 1).err().unwrap().to_string();
         drop(over);
         other.join().unwrap();
         outcome
@@ -246,7 +237,7 @@ mod tests {
                 thread::sleep(Duration::from_millis(20));
             }
         });
-        let outcome = dial(&server, "n").err().unwrap().to_string();
+        let outcome = dial(&server, "n", 1).err().unwrap().to_string();
         assert!(outcome.contains("is it stuck?"), "{outcome}");
         dripping.join().unwrap();
     }

@@ -7,10 +7,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
-use super::connection::{Connection, lock};
-use super::dial::{Greeting, dial};
+use super::connection::Connection;
+use super::dial::{Dialled, dial};
+use super::lock;
 use super::outgoing::Outgoing;
+use super::topics::Listening;
 use crate::address::BusServer;
+use crate::bus::link::LARGEST_REQUEST;
 use crate::bus::places::Places;
 use crate::bus::supervisor::ATTEMPT;
 use crate::bus::{BusError, Terms};
@@ -24,13 +27,29 @@ const BETWEEN: Duration = Duration::from_millis(200);
 /// both.
 const ALSO_LOST: Duration = Duration::from_millis(100);
 
+/// What is learnt of a server before the crate connects to it.
+#[derive(Clone, Copy)]
+pub(super) struct Greeting {
+    /// Whether TLS is spoken with it.
+    pub(super) tls: bool,
+}
+
+impl Greeting {
+    /// That of a server which has let us in.
+    pub(super) fn of(dialled: &Dialled) -> Greeting {
+        Greeting {
+            tls: dialled.socket.is_encrypted(),
+        }
+    }
+}
+
 /// The incoming connection of a link.
 pub(super) struct Incoming {
     server: BusServer,
     terms: Terms,
     places: Places,
     /// What the link lives and dies with.
-    outgoing: Arc<Outgoing>,
+    outgoing: Arc<Outgoing<Listening>>,
     state: Mutex<State>,
     occasionally: Occasionally,
 }
@@ -76,7 +95,7 @@ impl Incoming {
         greeting: Greeting,
         terms: &Terms,
         places: &Places,
-        outgoing: &Arc<Outgoing>,
+        outgoing: &Arc<Outgoing<Listening>>,
     ) -> Result<Arc<Incoming>, BusError> {
         let incoming = Arc::new(Incoming {
             server: server.clone(),
@@ -219,7 +238,8 @@ impl Incoming {
     /// Has the server let us in, and let go of it, so that one that is stuck does not hang the crate,
     /// which nothing frees.
     fn greet(&self) -> Result<Greeting, BusError> {
-        dial(&self.server, &format!("{} greeting", self.terms.name)).map(|dialled| dialled.greeting)
+        let name = format!("{} greeting", self.terms.name);
+        dial(&self.server, &name, LARGEST_REQUEST).map(|dialled| Greeting::of(&dialled))
     }
 
     fn is_lost_within(&self, wait: Duration) -> bool {

@@ -1,6 +1,7 @@
-//! The connection that events, statuses, announcements and answers leave on: a socket of ours. The
-//! crate sends nothing at once without waiting for the server's answer, which costs more than all else
-//! that is done for an event, and cannot shut its socket (crates.md).
+//! The connection that events, statuses, announcements and answers leave on, or that an application's
+//! access is; an [`Ear`] hears what comes. It is a socket of ours: the crate sends nothing at once without
+//! waiting for the server's answer, which costs more than all else that is done for an event, and
+//! cannot shut its socket (crates.md).
 //!
 //! What is handed over is collected, and written by whoever flushes, without a thread between. While
 //! one writes, others leave what they have to it. What the server has taken is asked for with a PING
@@ -11,6 +12,8 @@
 //!
 //! [`topics`]: super::topics
 
+mod ear;
+#[cfg(feature = "server")]
 mod listening;
 mod taken;
 
@@ -23,11 +26,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::connection::lock;
+pub(super) use self::ear::Ear;
+#[cfg(feature = "server")]
+pub(super) use self::listening::ROOM;
+use super::lock;
 use super::protocol::{self, PING};
 use super::said::Lines;
 use super::socket::Socket;
-use super::topics::{Listening, Offer};
 use crate::bus::BusError;
 
 /// What may be on its way, in bytes: what a server that stops answering may take with it. Enough
@@ -49,10 +54,10 @@ const KEPT: usize = 64 * 1024;
 /// How long before the end the server's words say why.
 const WHY: Duration = Duration::from_secs(1);
 
-/// The connection.
-pub(super) struct Outgoing {
+/// The connection, and who hears what comes on it.
+pub(super) struct Outgoing<E: Ear> {
     socket: Socket,
-    out: Mutex<Out>,
+    out: Mutex<Out<E::Mark>>,
     /// Another thread may write, or the server has taken more.
     progress: Condvar,
     /// Dropped when it ends.
@@ -65,13 +70,12 @@ pub(super) struct Outgoing {
     taken: AtomicU64,
     /// The number of the subscription that was made last.
     sids: AtomicU64,
-    /// What listens on it.
-    listening: Mutex<Option<Arc<Listening>>>,
+    /// Who hears what comes.
+    ear: Mutex<Option<Arc<E>>>,
 }
 
 /// What is on its way out.
-#[derive(Default)]
-struct Out {
+struct Out<M> {
     /// What nobody has begun to write.
     waiting: Vec<u8>,
     /// An empty buffer, to be used again.
@@ -83,7 +87,7 @@ struct Out {
     /// How many threads wait to do it instead.
     successors: usize,
     /// The PINGs that are not answered yet.
-    pings: VecDeque<Ping>,
+    pings: VecDeque<Ping<M>>,
     /// When one was answered, or a message came, last.
     heard: Option<Instant>,
     /// How much was handed over before the last PING.
@@ -95,16 +99,33 @@ struct Out {
 }
 
 /// A PING that is not answered yet.
-struct Ping {
+struct Ping<M> {
     /// How much was handed over before it.
     handed: u64,
     /// When it was.
     when: Instant,
-    /// What was offered just before it.
-    offer: Option<Offer>,
+    /// What the answer is about, beside that.
+    mark: Option<M>,
 }
 
-impl Out {
+impl<M> Default for Out<M> {
+    fn default() -> Out<M> {
+        Out {
+            waiting: Vec::new(),
+            spare: Vec::new(),
+            writing: false,
+            tired: false,
+            successors: 0,
+            pings: VecDeque::new(),
+            heard: None,
+            asked: 0,
+            resting: false,
+            why: None,
+        }
+    }
+}
+
+impl<M> Out<M> {
     fn is_silent(&self) -> bool {
         let first = self.pings.front();
         // A slow link takes long for what is between two PINGs: it is not silent.
@@ -116,9 +137,9 @@ fn is_long_ago(when: Instant) -> bool {
     when.elapsed() > SILENCE
 }
 
-impl Outgoing {
+impl<E: Ear> Outgoing<E> {
     /// Publishes on `socket`, on which the server said `lines` since it let us in.
-    pub(super) fn start(socket: Socket, lines: Lines) -> io::Result<Arc<Outgoing>> {
+    pub(super) fn start(socket: Socket, lines: Lines) -> io::Result<Arc<Outgoing<E>>> {
         let (alive, gone) = bounded(0);
         let outgoing = Arc::new(Outgoing {
             socket,
@@ -130,7 +151,7 @@ impl Outgoing {
             handed: AtomicU64::new(0),
             taken: AtomicU64::new(0),
             sids: AtomicU64::new(0),
-            listening: Mutex::default(),
+            ear: Mutex::default(),
         });
         let reader = Arc::clone(&outgoing);
         thread::Builder::new()
@@ -177,6 +198,11 @@ impl Outgoing {
     /// Hands a message over, for the next flush; when the server has taken as many bytes as are
     /// returned, it has taken this one. Waits while too much is on its way.
     pub(super) fn put(&self, subject: &str, headers: &str, body: &[u8]) -> Result<u64, BusError> {
+        self.put_by(|out| protocol::put(out, subject, headers, body))
+    }
+
+    /// The same with what `put` puts.
+    pub(super) fn put_by(&self, put: impl FnOnce(&mut Vec<u8>)) -> Result<u64, BusError> {
         let mut out = lock(&self.out);
         loop {
             if self.has_ended() {
@@ -184,9 +210,7 @@ impl Outgoing {
             }
             let handed = self.all_handed();
             if handed - self.all_taken() < WINDOW {
-                return Ok(self.append(&mut out, |waiting| {
-                    protocol::put(waiting, subject, headers, body);
-                }));
+                return Ok(self.append(&mut out, put));
             }
             out = if out.waiting.is_empty() || out.writing {
                 self.sleep(out)
@@ -198,7 +222,7 @@ impl Outgoing {
     }
 
     /// Puts what `put` puts after all that was handed over; how much that is then.
-    fn append(&self, out: &mut Out, put: impl FnOnce(&mut Vec<u8>)) -> u64 {
+    fn append(&self, out: &mut Out<E::Mark>, put: impl FnOnce(&mut Vec<u8>)) -> u64 {
         let before = out.waiting.len();
         put(&mut out.waiting);
         let handed = self.all_handed() + (out.waiting.len() - before) as u64;
@@ -218,7 +242,7 @@ impl Outgoing {
     }
 
     /// The same, without ever waiting for that thread.
-    fn write<'a>(&'a self, mut out: MutexGuard<'a, Out>) {
+    fn write<'a>(&'a self, mut out: MutexGuard<'a, Out<E::Mark>>) {
         if out.writing {
             return;
         }
@@ -255,28 +279,29 @@ impl Outgoing {
     }
 
     /// Puts a PING after all that was handed over.
-    fn ask(&self, out: &mut Out) {
+    fn ask(&self, out: &mut Out<E::Mark>) {
         self.ask_of(out, None);
     }
 
-    /// The same, where the last of it is an `offer`.
-    fn ask_of(&self, out: &mut Out, offer: Option<Offer>) {
+    /// The same, where the answer is about `mark`, too.
+    fn ask_of(&self, out: &mut Out<E::Mark>, mark: Option<E::Mark>) {
         out.waiting.extend_from_slice(PING);
         out.asked = self.all_handed();
         out.pings.push_back(Ping {
             handed: out.asked,
             when: Instant::now(),
-            offer,
+            mark,
         });
         out.resting = false;
     }
 
-    fn sleep<'a>(&self, out: MutexGuard<'a, Out>) -> MutexGuard<'a, Out> {
+    fn sleep<'a>(&self, out: MutexGuard<'a, Out<E::Mark>>) -> MutexGuard<'a, Out<E::Mark>> {
         let woken = self.progress.wait_timeout(out, LINGER);
         woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Waits until the server has taken more, at most for `limit`.
+    #[cfg(feature = "server")]
     pub(super) fn wait(&self, limit: Duration) {
         let out = lock(&self.out);
         if !self.has_ended() {
@@ -321,14 +346,25 @@ impl Outgoing {
 mod tests {
     use super::*;
     use crate::bus::nats::protocol::PONG;
+    use crate::bus::nats::said::{Message, Refusal};
     use std::io::{BufRead, BufReader, Read, Write};
     use std::net::{TcpListener, TcpStream};
 
-    pub(super) fn connected() -> (Arc<Outgoing>, TcpStream) {
+    /// Who hears nothing.
+    pub(super) struct Deaf;
+
+    impl Ear for Deaf {
+        type Mark = ();
+        fn message(self: &Arc<Self>, _: &Outgoing<Self>, _: Message) {}
+        fn refused(self: &Arc<Self>, _: &Outgoing<Self>, _: &Refusal<'_>, _: &str) {}
+        fn answered((): ()) {}
+    }
+
+    pub(super) fn connected() -> (Arc<Outgoing<Deaf>>, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let tcp = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let server = listener.accept().unwrap().0;
-        let outgoing = Outgoing::start(Socket::plain(tcp), Lines::default()).unwrap();
+        let outgoing = Outgoing::start(Socket::plain(tcp), Lines::of_messages(0)).unwrap();
         (outgoing, server)
     }
 

@@ -4,13 +4,34 @@
 use serde_json::json;
 
 use crate::address::BusServer;
+use crate::bus::BusError;
+#[cfg(feature = "server")]
 use crate::bus::Mark;
+#[cfg(feature = "server")]
 use crate::bus::link::{EPOCH_HEADER, SEQ_HEADER};
+use crate::wire::id::random_64;
+use crate::wire::subject::publishable;
 
 /// Asks for a PONG, which says that all before it is taken.
 pub(super) const PING: &[u8] = b"PING\r\n";
 /// Answers the server's PING.
 pub(super) const PONG: &[u8] = b"PONG\r\n";
+/// The longest subject or group, in bytes: a server ends a connection over a line of more than 4 KiB.
+pub(super) const LONGEST: usize = 1_000;
+
+/// Whether `text` fits into a line of the protocol, as a subject or a group.
+pub(super) fn check(text: &str) -> Result<(), BusError> {
+    match text.len() <= LONGEST && publishable(text) {
+        true => Ok(()),
+        false => Err(BusError::Subject(text.to_owned())),
+    }
+}
+
+/// An inbox that nobody else has: how the subjects begin where answers go, a token for each follows.
+pub(super) fn inbox() -> String {
+    format!("_INBOX.{:016x}{:016x}.", random_64(), random_64())
+}
+
 /// How we introduce ourselves under `name`, over TLS or not, to a server that takes headers or does not.
 pub(super) fn connect(server: &BusServer, name: &str, tls: bool, headers: bool) -> String {
     let mut connect = json!({
@@ -106,6 +127,7 @@ pub(super) fn put_unsub(out: &mut Vec<u8>, sid: u64) {
 const AROUND: usize = 64;
 
 /// The headers that carry `mark`.
+#[cfg(feature = "server")]
 pub(super) fn headers(mark: &Mark) -> String {
     let Mark { epoch, seq } = mark;
     format!("NATS/1.0\r\n{EPOCH_HEADER}: {epoch}\r\n{SEQ_HEADER}: {seq}\r\n\r\n")
@@ -115,29 +137,49 @@ pub(super) fn headers(mark: &Mark) -> String {
 mod tests {
     use super::*;
 
-    fn message(mark: Option<&Mark>) -> String {
+    fn message(headers: &str) -> String {
         let mut out = Vec::new();
-        let headers = mark.map(headers).unwrap_or_default();
-        put(&mut out, "ari.event.a.b", &headers, b"body");
+        put(&mut out, "ari.event.a.b", headers, b"body");
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn messages() {
-        assert_eq!(message(None), "PUB ari.event.a.b 4\r\nbody\r\n");
-        let mark = Mark {
-            epoch: "e".into(),
-            seq: 7,
-        };
+        assert_eq!(message(""), "PUB ari.event.a.b 4\r\nbody\r\n");
         assert_eq!(
-            message(Some(&mark)),
-            "HPUB ari.event.a.b 38 42\r\nNATS/1.0\r\nAri-Epoch: e\r\nAri-Seq: 7\r\n\r\nbody\r\n"
+            message("NATS/1.0\r\n\r\n"),
+            "HPUB ari.event.a.b 12 16\r\nNATS/1.0\r\n\r\nbody\r\n"
         );
-        assert_eq!(headers(&mark).len(), 38);
         for size in [0, 9, 10, 1_048_576, usize::MAX] {
             let mut out = Vec::new();
             put_size(&mut out, size);
             assert_eq!(out, format!(" {size}").into_bytes());
+        }
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn marks() {
+        let mark = Mark {
+            epoch: "e".into(),
+            seq: 7,
+        };
+        let headers = headers(&mark);
+        assert_eq!(headers.len(), 38);
+        assert_eq!(
+            message(&headers),
+            "HPUB ari.event.a.b 38 42\r\nNATS/1.0\r\nAri-Epoch: e\r\nAri-Seq: 7\r\n\r\nbody\r\n"
+        );
+    }
+
+    #[test]
+    fn names_that_fit_and_inboxes() {
+        let inbox = inbox();
+        assert_eq!(check(&format!("{inbox}7")), Ok(()));
+        assert_ne!(inbox, super::inbox());
+        assert_eq!(check(&"s".repeat(LONGEST)), Ok(()));
+        for bad in ["", "a b", "a\r\n", "a.*", &"s".repeat(LONGEST + 1)] {
+            assert_eq!(check(bad), Err(BusError::Subject(bad.to_owned())));
         }
     }
 

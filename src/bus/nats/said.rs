@@ -6,8 +6,6 @@
 
 use serde::Deserialize;
 
-use crate::bus::link::LARGEST_REQUEST;
-
 /// The longest line taken of a server, in bytes: its INFO names every server of a cluster, and what
 /// comes before a message says where answers go, in 4 KiB unless a server was told to take more.
 const LONGEST: usize = 64 * 1024;
@@ -15,8 +13,6 @@ const LONGEST: usize = 64 * 1024;
 const LARGEST_BODY: usize = 1024 * 1024;
 /// The largest message that there can be, in bytes: servers count them in 32 bits.
 const LARGEST: usize = i32::MAX as usize;
-/// How much of a message's body is kept, in bytes: enough to see that it is too large.
-const KEPT: usize = LARGEST_REQUEST + 1;
 /// How the headers begin of what a server sends to where answers go, if nobody listens.
 const NOBODY: &[u8] = b"NATS/1.0 503";
 
@@ -64,7 +60,7 @@ pub(super) struct Message {
     pub(super) sid: u64,
     /// Whether it says that nobody listens where something was sent that this answers.
     pub(super) nobody: bool,
-    /// Its body, without the headers; a little more than [`LARGEST_REQUEST`] of one that is longer.
+    /// Its body, without the headers; a byte more than is taken whole of one that is longer.
     pub(super) body: Vec<u8>,
 }
 
@@ -74,7 +70,14 @@ pub(super) enum Refusal<'a> {
     /// Publish on this subject.
     Publish(&'a str),
     /// Subscribe to it.
-    Subscribe(&'a str),
+    Subscribe {
+        /// The subject.
+        subject: &'a str,
+        /// The group, if it was to be as a member of one and the server says so.
+        group: Option<&'a str>,
+        /// The number of a subscription that there was so far.
+        sid: Option<u64>,
+    },
 }
 
 impl Refusal<'_> {
@@ -82,10 +85,15 @@ impl Refusal<'_> {
     pub(super) fn of(why: &str) -> Option<Refusal<'_>> {
         let what = why.strip_prefix("Permissions Violation for ")?;
         let (verb, rest) = what.split_once(" to \"")?;
-        let (subject, _) = rest.split_once('"')?;
+        let (subject, rest) = rest.split_once('"')?;
+        let quoted = |before: &str, after: &str| rest.strip_prefix(before)?.strip_suffix(after);
         match verb {
             "Publish" => Some(Refusal::Publish(subject)),
-            "Subscription" => Some(Refusal::Subscribe(subject)),
+            "Subscription" => Some(Refusal::Subscribe {
+                subject,
+                group: quoted(" using queue \"", "\""),
+                sid: quoted(" (sid \"", "\")").and_then(|sid| sid.parse().ok()),
+            }),
             _ => None,
         }
     }
@@ -96,8 +104,10 @@ impl Refusal<'_> {
 pub(super) struct NotNats;
 
 /// Lines and messages, put together from what is read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Lines {
+    /// How much of a message's body is kept, in bytes: enough to see that it is too large.
+    kept: usize,
     bytes: Vec<u8>,
     /// Where what was not given out yet begins.
     start: usize,
@@ -106,6 +116,23 @@ pub(super) struct Lines {
 }
 
 impl Lines {
+    /// With messages of up to `largest` bytes taken whole.
+    pub(super) fn of_messages(largest: usize) -> Lines {
+        Lines {
+            kept: largest.saturating_add(1),
+            bytes: Vec::new(),
+            start: 0,
+            coming: None,
+        }
+    }
+
+    /// Nothing of what was read so far counts.
+    pub(super) fn forget(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+        self.coming = None;
+    }
+
     /// Where to put what is read.
     pub(super) fn end(&mut self) -> &mut Vec<u8> {
         self.bytes.drain(..self.start);
@@ -132,7 +159,7 @@ impl Lines {
             let (line, after) = rest.split_at(end + 1);
             self.start += line.len();
             let line = line.trim_ascii_end();
-            match Coming::announced_by(line)? {
+            match Coming::announced_by(line, self.kept)? {
                 None => return Ok(Some(said(line))),
                 coming => self.coming = coming,
             }
@@ -174,6 +201,8 @@ fn said(line: &[u8]) -> Said {
 #[derive(Debug)]
 struct Coming {
     message: Message,
+    /// How much of its body is kept, in bytes.
+    kept: usize,
     /// How its headers begin.
     head: Vec<u8>,
     /// How many bytes of the headers are still to come, and of the body.
@@ -184,7 +213,7 @@ struct Coming {
 impl Coming {
     /// The message that follows `line`, if one does: `MSG subject sid [reply] size`, or
     /// `HMSG subject sid [reply] size-of-headers size-of-all`.
-    fn announced_by(line: &[u8]) -> Result<Option<Coming>, NotNats> {
+    fn announced_by(line: &[u8], kept: usize) -> Result<Option<Coming>, NotNats> {
         let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
         let mut words = line.split(blank).filter(|word| !word.is_empty());
         let with_headers = match words.next() {
@@ -209,8 +238,9 @@ impl Coming {
                 subject: subject.to_vec(),
                 sid,
                 nobody: false,
-                body: Vec::with_capacity(body.min(KEPT)),
+                body: Vec::with_capacity(body.min(kept)),
             },
+            kept,
             head: Vec::new(),
             headers,
             body,
@@ -224,7 +254,7 @@ impl Coming {
         self.headers -= headers.len();
         self.body -= body.len();
         keep(&mut self.head, headers, NOBODY.len());
-        keep(&mut self.message.body, body, KEPT);
+        keep(&mut self.message.body, body, self.kept);
         self.message.nobody = self.head == NOBODY;
         headers.len() + body.len()
     }
@@ -264,7 +294,7 @@ mod tests {
 
     /// What is said by `bytes`, read in `pieces`.
     fn heard<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<Said>, NotNats> {
-        let (mut lines, mut all) = (Lines::default(), Vec::new());
+        let (mut lines, mut all) = (Lines::of_messages(LARGEST_BODY), Vec::new());
         for piece in pieces {
             lines.end().extend_from_slice(piece);
             while let Some(said) = lines.next()? {
@@ -351,7 +381,8 @@ mod tests {
 
     #[test]
     fn of_what_is_too_large_little_is_kept() {
-        let mut lines = Lines::default();
+        const KEPT: usize = 64 * 1024 + 1;
+        let mut lines = Lines::of_messages(KEPT - 1);
         let size = 40 * KEPT;
         let head = format!("HMSG commands_d 3 {size} {}\r\n", 2 * size);
         lines.end().extend_from_slice(head.as_bytes());
@@ -382,10 +413,21 @@ mod tests {
             Refusal::of(r#"Permissions Violation for Publish to "a.b""#),
             Some(Refusal::Publish("a.b"))
         );
-        assert_eq!(
-            Refusal::of(r#"Permissions Violation for Subscription to "a" using queue "b""#),
-            Some(Refusal::Subscribe("a"))
-        );
+        for (rest, group, sid) in [
+            ("", None, None),
+            (r#" using queue "b""#, Some("b"), None),
+            (r#" (sid "7")"#, None, Some(7)),
+            (r#" (sid "x")"#, None, None),
+        ] {
+            let why = format!("Permissions Violation for Subscription to \"a.>\"{rest}");
+            let subject = "a.>";
+            let refusal = Refusal::Subscribe {
+                subject,
+                group,
+                sid,
+            };
+            assert_eq!(Refusal::of(&why), Some(refusal));
+        }
         for other in [
             "Permissions Violation for Publish to a",
             "Permissions Violation for Publish to \"a",

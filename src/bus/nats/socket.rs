@@ -9,11 +9,11 @@ use std::time::Duration;
 use rustls::ClientConnection;
 use rustls::pki_types::ServerName;
 
-use super::connection::lock;
+use super::lock;
 use crate::trust;
 
 /// How much is read at once, in bytes: whole records of TLS.
-const PIECE: usize = 4 * 1024;
+const PIECE: usize = 16 * 1024;
 
 /// A connected socket.
 pub(super) struct Socket {
@@ -99,6 +99,12 @@ impl Socket {
                 .read_exact(into.get_mut(start..).unwrap_or_default())?;
         }
         Ok(read > 0)
+    }
+
+    /// Whether TLS is spoken.
+    #[cfg(feature = "server")]
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
     }
 
     /// The TCP connection below.

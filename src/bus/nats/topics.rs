@@ -15,24 +15,18 @@
 //! counts as a sign that it lives.
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::Sender;
 
-use super::connection::lock;
-use super::outgoing::Outgoing;
-use super::protocol;
+use super::lock;
+use super::outgoing::{Outgoing, ROOM};
+use super::protocol::{self, check};
 use super::said::Message;
 use crate::bus::{BusError, Hear, Heard, Topics};
 use crate::wire::id::random_64;
-use crate::wire::subject::publishable;
 use crate::wire::topic::{self, COMMANDS};
-
-/// The longest subject or group, in bytes: a server ends a connection over a line of more than 4 KiB.
-const LONGEST: usize = 1_000;
 
 /// What a server takes.
 #[derive(Clone, Copy)]
@@ -85,7 +79,7 @@ impl Listening {
     }
 
     /// The server does not let us subscribe to `subject`.
-    pub(super) fn refused(&self, subject: &str, why: &str) {
+    pub(super) fn tell_refused(&self, subject: &str, why: &str) {
         if let Some(dialog) = subject.strip_prefix(COMMANDS) {
             self.tell(Heard::Refused {
                 dialog: dialog.to_owned(),
@@ -139,7 +133,7 @@ impl Offer {
 
 /// The topics of the dialogs of an application.
 pub(super) struct NatsTopics {
-    outgoing: Arc<Outgoing>,
+    outgoing: Arc<Outgoing<Listening>>,
     listening: Arc<Listening>,
     group: Option<String>,
     largest: usize,
@@ -154,7 +148,7 @@ pub(super) struct NatsTopics {
 impl NatsTopics {
     /// Listens on `outgoing`, as a member of `group` if there is one.
     pub(super) fn start(
-        outgoing: &Arc<Outgoing>,
+        outgoing: &Arc<Outgoing<Listening>>,
         limits: Limits,
         group: Option<&str>,
         hear: Hear,
@@ -163,11 +157,10 @@ impl NatsTopics {
             check(group)?;
         }
         let inbox = limits.headers.then(|| Inbox {
-            prefix: format!("_INBOX.{:016x}{:016x}.", random_64(), random_64()),
+            prefix: protocol::inbox(),
             sid: outgoing.next_sid(),
         });
-        let kick = start_writing(outgoing)
-            .map_err(|error| BusError::Unreachable(format!("no thread: {error}")))?;
+        let kick = outgoing.start_writing("bus-topics")?;
         let mut topics = NatsTopics {
             outgoing: Arc::clone(outgoing),
             listening: Arc::new(Listening {
@@ -200,28 +193,6 @@ impl NatsTopics {
         self.handed_over = true;
         self.attend();
         Ok(())
-    }
-}
-
-/// Starts the thread that writes what is handed over on `outgoing`, whenever it is kicked.
-fn start_writing(outgoing: &Arc<Outgoing>) -> io::Result<Sender<()>> {
-    let (kick, kicked) = bounded(1);
-    let outgoing = Arc::clone(outgoing);
-    thread::Builder::new()
-        .name("bus-topics".into())
-        .spawn(move || {
-            while kicked.recv().is_ok() {
-                outgoing.flush();
-            }
-        })?;
-    Ok(kick)
-}
-
-/// Whether `text` fits into a line of the protocol, as a subject or a group.
-fn check(text: &str) -> Result<(), BusError> {
-    match text.len() <= LONGEST && publishable(text) {
-        true => Ok(()),
-        false => Err(BusError::Subject(text.to_owned())),
     }
 }
 
@@ -271,7 +242,7 @@ impl Topics for NatsTopics {
         };
         self.handed_over = true;
         let inbox = self.listening.inbox.as_ref();
-        self.outgoing.offer(offer, |out| match inbox {
+        self.outgoing.ask_about(offer, ROOM, |out| match inbox {
             Some(inbox) => {
                 let reply = format!("{}{token:016x}", inbox.prefix);
                 protocol::put_request(out, topic, &reply, body);

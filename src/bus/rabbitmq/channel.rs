@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::declarations::{GROUP_QUEUE, not_allowed};
 use super::methods::{Call, IfUnused};
-use super::topology::{GROUP_QUEUE, not_allowed};
 use super::writer::Writer;
 use crate::bus::BusError;
 use crate::wire::topic;

@@ -1,29 +1,33 @@
 //! Messages that come on a channel of ours, a frame after the other.
 
-use super::methods::Deliver;
-use super::payloads::LONGEST_BODY;
-
-/// A message that is coming.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    coming: Option<Coming>,
+/// A message that is coming, after what was said of it before: a `D`.
+#[derive(Debug)]
+pub(super) struct Contents<D> {
+    /// Most of a body that is given out, in bytes.
+    longest: usize,
+    coming: Option<Coming<D>>,
 }
 
 #[derive(Debug)]
-struct Coming {
-    deliver: Deliver,
+struct Coming<D> {
+    deliver: D,
     /// How much of the body is to come, once that is known.
     left: Option<u64>,
     /// What there is of it, cut at a length.
     body: Vec<u8>,
 }
 
-/// A message, and what was said of it before.
-pub(super) type Arrived = (Deliver, Vec<u8>);
+impl<D> Contents<D> {
+    /// None yet. Of a body no more than `longest` bytes are given out.
+    pub(super) fn new(longest: usize) -> Contents<D> {
+        Contents {
+            longest,
+            coming: None,
+        }
+    }
 
-impl Contents {
     /// A message follows. One that has not come to its end does not any more.
-    pub(super) fn begin(&mut self, deliver: Deliver) {
+    pub(super) fn begin(&mut self, deliver: D) {
         self.coming = Some(Coming {
             deliver,
             left: None,
@@ -32,7 +36,7 @@ impl Contents {
     }
 
     /// Its header. Of that only the size of the body is read.
-    pub(super) fn header(&mut self, payload: &[u8]) -> Option<Arrived> {
+    pub(super) fn header(&mut self, payload: &[u8]) -> Option<(D, Vec<u8>)> {
         let size = payload.get(4..12)?.try_into().ok()?;
         let coming = self.coming.as_mut()?;
         coming.left = Some(u64::from_be_bytes(size));
@@ -40,12 +44,12 @@ impl Contents {
     }
 
     /// A part of its body.
-    pub(super) fn body(&mut self, mut part: Vec<u8>) -> Option<Arrived> {
+    pub(super) fn body(&mut self, mut part: Vec<u8>) -> Option<(D, Vec<u8>)> {
         let coming = self.coming.as_mut()?;
         let left = coming.left?;
         // Nobody is believed about sizes: there is as much memory as came.
         coming.left = Some(left.saturating_sub(part.len() as u64));
-        let room = (LONGEST_BODY as usize).saturating_sub(coming.body.len());
+        let room = self.longest.saturating_sub(coming.body.len());
         if part.len() > room {
             part.truncate(room);
             part.shrink_to_fit();
@@ -62,7 +66,7 @@ impl Contents {
         self.coming = None;
     }
 
-    fn end(&mut self) -> Option<Arrived> {
+    fn end(&mut self) -> Option<(D, Vec<u8>)> {
         let coming = self.coming.take_if(|coming| coming.left == Some(0))?;
         Some((coming.deliver, coming.body))
     }
@@ -72,12 +76,18 @@ impl Contents {
 mod tests {
     use super::*;
 
+    const LONGEST: usize = 64 * 1024;
+
+    /// What is said of a message.
+    #[derive(Debug, PartialEq)]
+    struct Deliver(u64);
+
     fn deliver(number: u64) -> Deliver {
-        Deliver {
-            reader: "q".into(),
-            number,
-            redelivered: false,
-        }
+        Deliver(number)
+    }
+
+    fn contents() -> Contents<Deliver> {
+        Contents::new(LONGEST)
     }
 
     fn header(size: u64) -> Vec<u8> {
@@ -92,7 +102,7 @@ mod tests {
     fn messages_in_pieces() {
         let body = b"0123456789";
         for at in 1..body.len() {
-            let mut contents = Contents::default();
+            let mut contents = contents();
             contents.begin(deliver(1));
             assert_eq!(contents.header(&header(10)), None);
             assert_eq!(contents.body(body[..at].to_vec()), None);
@@ -105,26 +115,26 @@ mod tests {
 
     #[test]
     fn a_message_without_a_body() {
-        let mut contents = Contents::default();
+        let mut contents = contents();
         contents.begin(deliver(1));
         assert_eq!(contents.header(&header(0)), Some((deliver(1), Vec::new())));
     }
 
     #[test]
     fn bodies_are_cut() {
-        let mut contents = Contents::default();
+        let mut contents = contents();
         contents.begin(deliver(1));
         assert_eq!(contents.header(&header(20_000_000)), None);
         for _ in 0..199 {
             assert_eq!(contents.body(vec![7; 100_000]), None);
         }
         let (_, body) = contents.body(vec![7; 100_000]).unwrap();
-        assert!(body == vec![7; LONGEST_BODY as usize]);
+        assert!(body == vec![7; LONGEST]);
     }
 
     #[test]
     fn sizes_that_lie() {
-        let mut contents = Contents::default();
+        let mut contents = contents();
         assert_eq!(contents.header(&header(5)), None, "of nothing");
         assert_eq!(contents.body(b"of nothing".to_vec()), None);
         contents.begin(deliver(1));

@@ -362,6 +362,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "server")]
     fn what_comes_on_channels_of_ours_is_not_for_the_crate() {
         let ours = Arc::<Ours>::default();
         let mut frames = Frames::new(Arc::clone(&ours));
@@ -398,14 +399,20 @@ mod tests {
     #[test]
     fn what_is_of_interest_besides_is_told() {
         let mut stream = frame(1, &[0, 10, 0, 30, 8, 0, 0, 2, 0, 0, 0, 60]);
-        stream.extend(frame(1, &[0, 10, 0, 30, 8, 0, 0, 0, 0, 0, 0, 60]));
+        stream.extend(frame(1, &[0, 10, 0, 30, 0, 0, 0, 0, 0, 0, 0, 60]));
         stream.extend(frame(1, &[0, 20, 0, 40, 1, 0x94, 0, 0, 0, 0, 0]));
         stream.extend(frame(1, &[0, 20, 0, 11, 0, 0, 0, 0]));
         let (passed, told) = hear(&mut Frames::default(), &stream);
         assert_eq!(passed, stream);
         let expected = [
-            Notice::Largest(Some(128 * 1024)),
-            Notice::Largest(None),
+            Notice::Limits {
+                largest: Some(128 * 1024),
+                channels: 2048,
+            },
+            Notice::Limits {
+                largest: None,
+                channels: u16::MAX,
+            },
             Notice::Closed(1),
             Notice::Opened(1),
         ];

@@ -8,10 +8,11 @@ use amiquip::{
 };
 use crossbeam_channel::{Receiver, Select, TryRecvError};
 
+use super::declarations::{self, Readers, denied};
+use super::link::Shared;
 use super::receipts::Receipts;
-use super::topology::{self, Readers, denied, exchange};
-use super::{BusError, Shared, Topic};
-use crate::bus::{Delivery, Inbox, Next, Receipt, Reply, Waiting};
+use super::topology::{self, exchange};
+use crate::bus::{BusError, Delivery, Inbox, Next, Receipt, Reply, Topic, Waiting};
 
 /// How often the bindings are made anew: who deletes an exchange takes them away, without a word.
 const RENEW: Duration = Duration::from_secs(30);
@@ -75,7 +76,7 @@ impl<'a> RabbitInbox<'a> {
     /// Makes the bindings anew.
     fn renew(&mut self) -> Result<(), BusError> {
         self.renewed = Instant::now();
-        topology::declare_exchange(self.channel, self.topic)?;
+        declarations::declare_exchange(self.channel, self.topic)?;
         if let Some(queue) = &self.own {
             self.bound
                 .iter()
@@ -97,7 +98,7 @@ impl<'a> RabbitInbox<'a> {
             (None, []) => return Ok(()),
             (None, [first, ..]) => {
                 let queue = topology::own_queue(first, &self.shared.token);
-                topology::declare_queue(self.channel, &queue, &Readers::One)?;
+                declarations::declare_queue(self.channel, &queue, &Readers::One)?;
                 new = Some(queue.clone());
                 self.own = Some(queue.clone());
                 queue
@@ -140,7 +141,7 @@ impl<'a> RabbitInbox<'a> {
         for (queue, subject) in queues.iter().zip(subjects) {
             let read = |reader: &Reader<'_>| !reader.left && reader.queue == *queue;
             if !self.readers.iter().any(read) {
-                let state = topology::declare_queue(self.channel, queue, &Readers::Group)?;
+                let state = declarations::declare_queue(self.channel, queue, &Readers::Group)?;
                 self.bind(queue, subject)?;
                 new.push((queue.clone(), subject.clone(), state));
             }
@@ -254,7 +255,7 @@ impl Inbox for RabbitInbox<'_> {
         group: Option<&str>,
         waiting: Waiting,
     ) -> Result<u64, BusError> {
-        topology::declare_exchange(self.channel, self.topic)?;
+        declarations::declare_exchange(self.channel, self.topic)?;
         match group {
             Some(group) => self.listen_in(group, subjects, waiting),
             // Nothing waits in a queue that is new.

@@ -8,8 +8,10 @@ use crate::bus::link::{EPOCH_HEADER, SEQ_HEADER};
 /// as in the event queues of the Go client.
 pub(super) const EVENT_EXPIRATION: &str = "30000";
 /// How long an event or answer is kept in a queue of a dialog, in milliseconds: the queue goes sooner.
+#[cfg(feature = "server")]
 pub(super) const DIALOG_EXPIRATION: &str = "600000";
 /// How long an answer is kept in a queue, in milliseconds.
+#[cfg(feature = "server")]
 pub(super) const ANSWER_EXPIRATION: &str = "60000";
 /// AMQP's largest text, in bytes.
 pub(super) const LONGEST_TEXT: usize = 255;
@@ -29,6 +31,7 @@ const CONTENT_TYPE: u16 = 1 << 15;
 const HEADERS: u16 = 1 << 13;
 const DELIVERY_MODE: u16 = 1 << 12;
 const CORRELATION_ID: u16 = 1 << 10;
+const REPLY_TO: u16 = 1 << 9;
 const EXPIRATION: u16 = 1 << 8;
 const MESSAGE_ID: u16 = 1 << 7;
 /// The delivery mode of what does not survive a broker.
@@ -42,6 +45,8 @@ pub(super) struct Message<'a> {
     pub(super) mandatory: bool,
     pub(super) mark: Option<&'a Mark>,
     pub(super) correlation: Option<&'a str>,
+    /// Where the answer goes.
+    pub(super) reply: Option<&'a str>,
     pub(super) expiration: &'a str,
     /// What it is known by if it comes back.
     pub(super) id: Option<u64>,
@@ -78,6 +83,9 @@ impl Message<'_> {
         if self.correlation.is_some() {
             flags |= CORRELATION_ID;
         }
+        if self.reply.is_some() {
+            flags |= REPLY_TO;
+        }
         if self.id.is_some() {
             flags |= MESSAGE_ID;
         }
@@ -101,6 +109,9 @@ impl Message<'_> {
         frames.push(TRANSIENT);
         if let Some(correlation) = self.correlation {
             put_text(frames, correlation);
+        }
+        if let Some(reply) = self.reply {
+            put_text(frames, reply);
         }
         put_text(frames, self.expiration);
         if let Some(id) = self.id {
@@ -173,6 +184,7 @@ mod tests {
             mandatory: false,
             mark: Some(&mark),
             correlation: None,
+            reply: None,
             expiration: EVENT_EXPIRATION,
             id: None,
             body: b"{}",
@@ -195,13 +207,14 @@ mod tests {
             mandatory: true,
             mark: None,
             correlation: Some("c1"),
-            expiration: ANSWER_EXPIRATION,
+            reply: Some("r"),
+            expiration: "60000",
             id: Some(7),
             body: b"abcde",
         };
         let mut expected = Vec::from(*b"\x01\0\x01\0\0\0\x0e\0\x3c\0\x28\0\0\0\x05queue\x01\xce");
-        expected.extend(b"\x02\0\x01\0\0\0\x2b\0\x3c\0\0\0\0\0\0\0\0\0\x05\x95\x80");
-        expected.extend(b"\x10application/json\x01\x02c1\x0560000\x017\xce");
+        expected.extend(b"\x02\0\x01\0\0\0\x2d\0\x3c\0\0\0\0\0\0\0\0\0\x05\x97\x80");
+        expected.extend(b"\x10application/json\x01\x02c1\x01r\x0560000\x017\xce");
         expected.extend(b"\x03\0\x01\0\0\0\x03abc\xce\x03\0\x01\0\0\0\x02de\xce");
         assert_eq!(frames(&answer, 11), expected);
     }

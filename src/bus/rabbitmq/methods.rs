@@ -1,5 +1,6 @@
 //! The methods of the channels of ours: what we ask a broker, and what it says.
 
+use super::fields::Fields;
 use super::message::{METHOD, put_frame, put_sized, put_text};
 
 /// The flags of a declaration: the queue survives the broker, and has no other trait.
@@ -164,29 +165,6 @@ impl Said {
             }),
             _ => return None,
         })
-    }
-}
-
-/// What is left of a payload.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn short(&mut self) -> Option<u16> {
-        Some(u16::from_be_bytes(self.take(2)?.try_into().ok()?))
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let [length] = *self.take(1)? else {
-            return None;
-        };
-        // The broker cuts a text that is too long, in the middle of a character too.
-        Some(String::from_utf8_lossy(self.take(usize::from(length))?).into_owned())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use amiquip::{Auth, Connection, ConnectionOptions, ConnectionTuning, Error};
@@ -30,6 +31,7 @@ pub(super) struct Opened {
     pub(super) connection: Connection,
     pub(super) cutter: Cutter,
     pub(super) address: SocketAddr,
+    #[cfg(feature = "server")]
     pub(super) heard: Arc<Heard>,
     pub(super) writer: Arc<Writer>,
 }
@@ -94,11 +96,20 @@ pub(super) fn open(
         .information(Some(name.to_owned()));
     // Of what waits there are no messages: they do not go through the crate.
     let tuning = ConnectionTuning::default();
-    match Connection::insecure_open_stream(stream, options, tuning) {
+    // A thread that the crate has for its heartbeats is called as the one that opens.
+    let opened = thread::scope(|scope| {
+        let open = || Connection::insecure_open_stream(stream, options, tuning);
+        thread::Builder::new()
+            .name("amiquip-timer".into())
+            .spawn_scoped(scope, open)
+            .map(|opening| opening.join().unwrap_or(Err(Error::IoThreadPanic)))
+    });
+    match opened.map_err(|error| BusError::Unreachable(format!("no thread: {error}")))? {
         Ok(connection) => Ok(Opened {
             connection,
             cutter,
             address,
+            #[cfg(feature = "server")]
             heard,
             writer,
         }),
@@ -174,7 +185,6 @@ mod tests {
     use super::*;
     use crate::address::BusKind;
     use std::net::TcpListener;
-    use std::thread;
 
     fn server(port: u16) -> BusServer {
         BusServer {

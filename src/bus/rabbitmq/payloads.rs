@@ -18,6 +18,9 @@ pub(super) const LONGEST_BODY: u64 = LARGEST_REQUEST as u64 + 1;
 
 /// The flag of a message id among the properties.
 const MESSAGE_ID: u8 = 7;
+/// That of a correlation id.
+#[cfg(feature = "client")]
+const CORRELATION_ID: u8 = 10;
 
 /// What is left of a body.
 pub(super) struct Body {
@@ -32,8 +35,13 @@ pub(super) struct Body {
 pub(super) enum Notice {
     /// What the broker says of messages that it was given.
     Confirm(Confirm),
-    /// The largest frame that it takes, in bytes, if not any.
-    Largest(Option<usize>),
+    /// What it allows.
+    Limits {
+        /// The largest frame that it takes, in bytes, if not any.
+        largest: Option<usize>,
+        /// The highest number of a channel.
+        channels: u16,
+    },
     /// It has opened a channel.
     Opened(u16),
     /// It has closed one.
@@ -73,13 +81,20 @@ pub(super) fn method(payload: &mut [u8], channel: u16) -> Option<Notice> {
         // connection.tune: channels, size of frames, heartbeat. The crate takes the smaller of both
         // sides' heartbeats, and the broker's 0 means none.
         (10, 30) => {
-            fields.at += 2;
+            let channels = fields.number(2) as u16;
             let largest = fields.number(4);
             let range = fields.skip(2);
             if let Some(heartbeat @ [0, 0]) = fields.payload.get_mut(range) {
                 heartbeat.copy_from_slice(&HEARTBEAT.to_be_bytes());
             }
-            return Some(Notice::Largest((largest > 0).then_some(largest)));
+            return Some(Notice::Limits {
+                largest: (largest > 0).then_some(largest),
+                // Of none, the broker says 0.
+                channels: match channels {
+                    0 => u16::MAX,
+                    channels => channels,
+                },
+            });
         }
         // channel.open-ok.
         (20, 11) => return Some(Notice::Opened(channel)),
@@ -126,6 +141,22 @@ pub(super) fn returned(payload: &mut [u8]) -> (Option<u64>, u64) {
         }
     });
     (id, size)
+}
+
+/// The correlation id in a content header, where that is a number.
+#[cfg(feature = "client")]
+pub(super) fn correlation(payload: &mut [u8]) -> Option<u64> {
+    let mut fields = Fields { payload, at: 12 };
+    let flags = fields.number(2);
+    let mut number = None;
+    fields.properties(flags as u16, |bit, text| {
+        if bit == CORRELATION_ID {
+            number = std::str::from_utf8(text)
+                .ok()
+                .and_then(|text| text.parse().ok());
+        }
+    });
+    number
 }
 
 /// A content header: class, weight, size of the body, flags, properties.

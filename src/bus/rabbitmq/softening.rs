@@ -10,19 +10,33 @@ use super::payloads::{Body, Notice, header, is_return, method, returned};
 
 /// The channels of a connection that are not the crate's.
 #[derive(Debug, Default)]
-pub(super) struct Ours([AtomicU16; 2]);
+pub(super) struct Ours {
+    some: [AtomicU16; 2],
+    /// Whether all are.
+    all: bool,
+}
 
 impl Ours {
+    /// All are, for good: the crate opens none.
+    #[cfg(feature = "client")]
+    pub(super) fn all() -> Ours {
+        Ours {
+            all: true,
+            ..Ours::default()
+        }
+    }
+
     /// From now on these are.
+    #[cfg(feature = "server")]
     pub(super) fn set(&self, channels: [u16; 2]) {
-        for (ours, channel) in self.0.iter().zip(channels) {
+        for (ours, channel) in self.some.iter().zip(channels) {
             ours.store(channel, Ordering::Release);
         }
     }
 
     fn has(&self, channel: u16) -> bool {
         let is_it = |ours: &AtomicU16| ours.load(Ordering::Acquire) == channel;
-        channel != 0 && self.0.iter().any(is_it)
+        channel != 0 && (self.all || self.some.iter().any(is_it))
     }
 }
 

@@ -6,7 +6,9 @@ use std::net::TcpStream;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+#[cfg(feature = "server")]
+use std::time::Duration;
+use std::time::Instant;
 
 use amiquip::IoStream;
 use mio::{Evented, Poll, PollOpt, Ready, Token};
@@ -58,6 +60,7 @@ impl Heard {
         }
     }
 
+    #[cfg(feature = "server")]
     pub(super) fn last(&self) -> Instant {
         self.opened + Duration::from_millis(self.after.load(Ordering::Relaxed))
     }
@@ -105,7 +108,10 @@ impl Read for Stream {
         self.writer.resume()?;
         let (writer, listener) = (&self.writer, &mut self.listener);
         let mut tell = |notice| match notice {
-            Notice::Largest(largest) => writer.limit(largest),
+            Notice::Limits { largest, .. } => {
+                writer.limit(largest);
+                listener.hear(notice, writer);
+            }
             Notice::Opened(channel) => writer.open(channel),
             Notice::Closed(channel) => writer.close(channel),
             other => listener.hear(other, writer),

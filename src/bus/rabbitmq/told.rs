@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use amiquip::{Channel, Confirm, Connection, ConnectionBlockedNotification, Error};
 use crossbeam_channel::{Receiver, select};
 
+use super::link::Shared;
+use super::lock;
 use super::opening::Cutter;
-use super::{Shared, lock};
 
 /// How long a broker may confirm nothing of what is on its way until that is told.
 const SILENT: Duration = Duration::from_secs(5);

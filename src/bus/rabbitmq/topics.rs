@@ -8,16 +8,19 @@ use std::time::Duration;
 use amiquip::Channel;
 
 use super::contents::Contents;
+use super::declarations::{Readers, declare_queue};
 use super::dialogs::Dialogs;
+use super::link::{Shared, WINDOW};
+use super::lock;
 use super::message::{BODY, HEADER, METHOD, Message};
-use super::methods::Said;
+use super::methods::{Deliver, Said};
 use super::offers::Ears;
-use super::payloads::Notice;
+use super::payloads::{LONGEST_BODY, Notice};
 use super::softening::Ours;
 use super::stream::Listener;
-use super::topology::{self, Readers};
+use super::topology::check_key;
 use super::writer::Writer;
-use super::{BusError, Hear, Shared, Topics, WINDOW, lock};
+use crate::bus::{BusError, Hear, Topics};
 
 /// The longest that something is offered for.
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
@@ -34,7 +37,7 @@ pub(super) struct Desk {
 /// Hears what the broker says on the channels of a desk.
 pub(super) struct Commands {
     desk: Arc<Desk>,
-    contents: Contents,
+    contents: Contents<Deliver>,
     /// Whether anything was heard that is not dealt with.
     any: bool,
 }
@@ -43,7 +46,7 @@ impl Commands {
     pub(super) fn new(desk: &Arc<Desk>) -> Commands {
         Commands {
             desk: Arc::clone(desk),
-            contents: Contents::default(),
+            contents: Contents::new(LONGEST_BODY as usize),
             any: false,
         }
     }
@@ -126,7 +129,7 @@ impl RabbitTopics {
     ) -> Result<RabbitTopics, BusError> {
         check_name(application)?;
         let channel = shared.open_channel()?;
-        topology::declare_queue(&channel, application, &Readers::Group)?;
+        declare_queue(&channel, application, &Readers::Group)?;
         drop(channel);
         let mut reserved = lock(&shared.reserved);
         if reserved.is_none() {
@@ -165,7 +168,7 @@ impl RabbitTopics {
 fn check_name(name: &str) -> Result<(), BusError> {
     match name {
         "" => Err(BusError::Subject(String::new())),
-        name => topology::check_key(name),
+        name => check_key(name),
     }
 }
 
@@ -199,6 +202,7 @@ impl Topics for RabbitTopics {
                 mandatory: true,
                 mark: None,
                 correlation: None,
+                reply: None,
                 expiration: &expiration,
                 id: Some(id),
                 body,

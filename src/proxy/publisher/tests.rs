@@ -1,6 +1,6 @@
 use super::*;
 use crate::bus::link::Use;
-use crate::bus::{Hear, Reply, Topics};
+use crate::bus::{Connected, Hear, Reply, Topics};
 use crate::proxy::buffer::Event;
 use crate::wire::subject::Subjects;
 use crossbeam_channel::{bounded, never, unbounded};
@@ -72,7 +72,9 @@ impl Link for Narrow {
     fn topics(&self, _: &str, _: Option<&str>, _: Hear) -> Result<Box<dyn Topics>, BusError> {
         Err(BusError::Lost)
     }
+}
 
+impl Connected for Narrow {
     fn check(&self) {}
 
     fn lost(&self) -> &Receiver<()> {

@@ -17,6 +17,8 @@ use libfuzzer_sys::fuzz_target;
 // The filter is private to the room of RabbitMQ. What it knows of that room is around it here.
 #[path = "../../../src/bus/rabbitmq/contents.rs"]
 mod contents;
+#[path = "../../../src/bus/rabbitmq/fields.rs"]
+mod fields;
 #[path = "../../../src/bus/rabbitmq/frames.rs"]
 mod frames;
 #[path = "../../../src/bus/rabbitmq/message.rs"]
@@ -95,7 +97,7 @@ fn ours(stream: &[u8], piece: usize) {
         frames::Frames::new(Arc::clone(&ours)),
     );
     ours.set([0x0101, 0x0001]);
-    let (mut contents, mut into) = (contents::Contents::default(), [0; 5000]);
+    let (mut contents, mut into) = (contents::Contents::new(LONGEST_BODY as usize), [0; 5000]);
     let mut tell = |notice: payloads::Notice| {
         let payloads::Notice::Ours {
             channel,

@@ -76,7 +76,8 @@ fn check_members(whole: &Value, touched: &Touched<'_>) {
         let part = |name| endpoint.get(name).and_then(Value::as_str);
         if let (Some(technology), Some(resource)) = (part("technology"), part("resource")) {
             let id = format!("{technology}/{resource}");
-            assert!(touches(touched, Entity::Endpoint, &id));
+            // The Go program writes one without a name where there is none.
+            assert!(id == "/" || touches(touched, Entity::Endpoint, &id));
         }
     }
 }

@@ -40,7 +40,8 @@ fuzz_target!(|input: &[u8]| {
 
 /// What `stream` says when it comes in pieces of this size, and whether it is refused in the end.
 fn heard(stream: &[u8], piece: usize) -> (Vec<Said>, bool) {
-    let (mut lines, mut all) = (Lines::default(), Vec::new());
+    let mut lines = Lines::of_messages(bus::link::LARGEST_REQUEST);
+    let mut all = Vec::new();
     for piece in stream.chunks(piece) {
         lines.end().extend_from_slice(piece);
         loop {

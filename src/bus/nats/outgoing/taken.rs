@@ -5,14 +5,14 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use super::{IDLE, LINGER, Outgoing, WINDOW};
-use crate::bus::nats::connection::lock;
+use super::{Ear, IDLE, LINGER, Outgoing, WINDOW};
 use crate::bus::nats::dial::is_timeout;
+use crate::bus::nats::lock;
 use crate::bus::nats::protocol::PONG;
 use crate::bus::nats::said::{Lines, NotNats, Said};
 use crate::occasionally::Occasionally;
 
-impl Outgoing {
+impl<E: Ear> Outgoing<E> {
     /// The reader: hears what the server has taken, and asks it now and then. Ends with the connection.
     pub(super) fn read(&self, mut lines: Lines) -> io::Result<()> {
         let occasionally = Occasionally::new();
@@ -74,10 +74,10 @@ impl Outgoing {
                 self.taken.fetch_max(ping.handed, Ordering::AcqRel);
                 self.progress.notify_all();
                 drop(out);
-                if let Some(offer) = ping.offer
+                if let Some(mark) = ping.mark
                     && !self.has_ended()
                 {
-                    offer.tell();
+                    E::answered(mark);
                 }
             }
             Said::Ping => {

@@ -2,12 +2,13 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::thread;
 
-use crossbeam_channel::{Receiver, unbounded};
+use crossbeam_channel::{Receiver, bounded, unbounded};
 
 use super::*;
 use crate::bus::link::LARGEST_REQUEST;
-use crate::bus::nats::protocol::{PING, PONG};
+use crate::bus::nats::protocol::{LONGEST, PING, PONG};
 use crate::bus::nats::said::Lines;
 use crate::bus::nats::socket::Socket;
 
@@ -25,7 +26,7 @@ fn limits(headers: bool) -> Limits {
 
 /// Both sides of a connection.
 struct Set {
-    outgoing: Arc<Outgoing>,
+    outgoing: Arc<Outgoing<Listening>>,
     server: BufReader<TcpStream>,
 }
 
@@ -42,7 +43,8 @@ impl Set {
         let server = listener.accept().unwrap().0;
         server.set_read_timeout(Some(SOON)).unwrap();
         Set {
-            outgoing: Outgoing::start(Socket::plain(tcp), Lines::default()).unwrap(),
+            outgoing: Outgoing::start(Socket::plain(tcp), Lines::of_messages(LARGEST_REQUEST))
+                .unwrap(),
             server: BufReader::new(server),
         }
     }

@@ -8,7 +8,7 @@ use crossbeam_channel::{Sender, never};
 
 use super::*;
 use crate::bus::link::Use;
-use crate::bus::{Mark, Reply, Topic};
+use crate::bus::{Connected, Mark, Reply, Topic};
 use crate::proxy::topics::ANSWER_BY;
 
 impl House {
@@ -298,7 +298,9 @@ impl Link for Telling {
         self.0.send(thread::current().id()).unwrap();
         Ok(Box::new(Fake(Asked::default(), HashSet::new())))
     }
+}
 
+impl Connected for Telling {
     fn check(&self) {}
 
     fn lost(&self) -> &Receiver<()> {
