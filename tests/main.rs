@@ -9,6 +9,9 @@
 mod announce;
 #[path = "bench/checks.rs"]
 mod bench;
+mod client_examples;
+mod client_faults;
+mod client_listeners;
 mod config_json;
 mod conformance;
 mod defects;

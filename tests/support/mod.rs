@@ -14,6 +14,7 @@ pub(crate) mod nats;
 pub(crate) mod nats_raw;
 pub(crate) mod ports;
 pub(crate) mod process;
+pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod rabbitmq;
 pub(crate) mod rabbitmq_client;

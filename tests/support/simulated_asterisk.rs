@@ -55,6 +55,8 @@ struct Exchange {
     server: OnceLock<Server>,
     channels: Mutex<BTreeMap<String, Value>>,
     bridges: Mutex<BTreeMap<String, Value>>,
+    playbacks: Mutex<BTreeMap<String, Value>>,
+    recordings: Mutex<BTreeMap<String, Value>>,
     made: Mutex<u64>,
 }
 
@@ -80,6 +82,9 @@ impl Exchange {
                 };
                 self.channel(method, &channel, rest, request)
             }
+            ("GET", ["playbacks", id]) => one(&self.playbacks, id),
+            ("GET", ["recordings", "live", name]) => one(&self.recordings, name),
+            (method, ["recordings", "stored", name]) => self.stored(method, name),
             ("GET", ["bridges"]) => list(&self.bridges),
             ("POST", ["bridges"]) => self.create_bridge(None, request),
             ("POST", ["bridges", id]) => self.create_bridge(Some(id), request),
@@ -138,12 +143,14 @@ impl Exchange {
                 lock(&self.channels).remove(channel["id"].as_str().unwrap_or_default());
                 let hangup = json!({"channel": channel, "cause": 16});
                 self.emit("ChannelHangupRequest", &application, hangup);
+                self.leave_bridges(channel);
                 self.emit("StasisEnd", &application, json!({ "channel": channel }));
                 let destroyed = json!(
                     {"channel": channel, "cause": 16, "cause_txt": "Normal Clearing"});
                 self.emit("ChannelDestroyed", &application, destroyed);
                 Reply::done()
             }
+            ("POST", ["record"]) => self.record(channel, request),
             ("POST", ["play", id @ ..]) => self.play(id.first().copied(), channel, request),
             ("POST", ["answer" | "ring" | "hold" | "dtmf" | "mute" | "silence" | "moh"])
             | ("DELETE", ["ring" | "hold" | "mute" | "silence" | "moh"]) => Reply::done(),
@@ -161,6 +168,8 @@ impl Exchange {
             "language": "en", "state": "playing",
         });
         let reply = Reply::new(201, "Created", &playback);
+        let id = playback["id"].as_str().unwrap_or_default().to_owned();
+        lock(&self.playbacks).insert(id.clone(), playback.clone());
         self.emit(
             "PlaybackStarted",
             &application,
@@ -171,6 +180,7 @@ impl Exchange {
             // So long is the sound.
             std::thread::sleep(Duration::from_millis(200));
             playback["state"] = json!("done");
+            lock(&exchange.playbacks).remove(&id);
             exchange.emit(
                 "PlaybackFinished",
                 &application,
@@ -178,6 +188,44 @@ impl Exchange {
             );
         });
         reply
+    }
+
+    fn record(self: &Arc<Self>, channel: &Value, request: &Request) -> Reply {
+        let application = application_of(channel);
+        let parameters = request.parameters();
+        let name = parameters.get("name").and_then(Value::as_str);
+        let name = name.unwrap_or_default().to_owned();
+        let mut recording = json!({
+            "name": name, "format": parameters.get("format"), "state": "recording",
+            "target_uri": format!("channel:{}", channel["id"].as_str().unwrap_or_default()),
+        });
+        let reply = Reply::new(201, "Created", &recording);
+        lock(&self.recordings).insert(name.clone(), recording.clone());
+        let event = json!({ "recording": recording });
+        self.emit("RecordingStarted", &application, event);
+        let exchange = Arc::clone(self);
+        std::thread::spawn(move || {
+            // So long does the caller speak.
+            std::thread::sleep(Duration::from_millis(200));
+            recording["state"] = json!("done");
+            lock(&exchange.recordings).insert(name, recording.clone());
+            let event = json!({ "recording": recording });
+            exchange.emit("RecordingFinished", &application, event);
+        });
+        reply
+    }
+
+    fn stored(&self, method: &str, name: &str) -> Reply {
+        let mut recordings = lock(&self.recordings);
+        let done = recordings.get(name).is_some_and(|it| it["state"] == "done");
+        let found = match method {
+            _ if !done => None,
+            "DELETE" => recordings.remove(name).map(|_| Reply::done()),
+            _ => recordings
+                .get(name)
+                .map(|it| Reply::ok(&json!({"name": name, "format": it["format"]}))),
+        };
+        found.unwrap_or_else(|| Reply::not_found("Recording not found"))
     }
 
     fn create_bridge(&self, id: Option<&str>, request: &Request) -> Reply {
@@ -193,6 +241,23 @@ impl Exchange {
         });
         lock(&self.bridges).insert(id, bridge.clone());
         Reply::ok(&bridge)
+    }
+
+    /// Takes `channel` out of the bridges that it is in.
+    fn leave_bridges(&self, channel: &Value) {
+        let mut left = Vec::new();
+        for bridge in lock(&self.bridges).values_mut() {
+            if let Some(inside) = bridge["channels"].as_array_mut()
+                && inside.contains(&channel["id"])
+            {
+                inside.retain(|other| *other != channel["id"]);
+                left.push(bridge.clone());
+            }
+        }
+        for bridge in left {
+            let event = json!({"bridge": bridge, "channel": channel});
+            self.emit("ChannelLeftBridge", &application_of(channel), event);
+        }
     }
 
     fn bridge(
@@ -256,6 +321,14 @@ impl Exchange {
 fn application_of(channel: &Value) -> String {
     let name = channel["dialplan"]["app_data"].as_str();
     name.unwrap_or_default().to_owned()
+}
+
+fn one(all: &Mutex<BTreeMap<String, Value>>, id: &str) -> Reply {
+    let found = lock(all)
+        .get(id)
+        .filter(|it| it["state"] != "done")
+        .cloned();
+    found.map_or_else(|| Reply::not_found("Not found"), |it| Reply::ok(&it))
 }
 
 fn list(all: &Mutex<BTreeMap<String, Value>>) -> Reply {
