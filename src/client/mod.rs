@@ -91,6 +91,7 @@
 //! | `payload` | what requests bring besides a key |
 //! | `ending` | the end of playbacks and recordings |
 //! | `staged` | what is prepared now and made later |
+//! | `media` | what is played to and recorded of channels and bridges alike |
 //! | `error` | what goes wrong |
 //! | [`data`] | entities as Asterisk describes them |
 //! | [`event`] | **the table** of events |
@@ -124,6 +125,7 @@ mod listen;
 mod live_recording;
 mod local;
 mod mailbox;
+mod media;
 mod payload;
 mod playback;
 mod questions;

@@ -1,13 +1,9 @@
 //! What is made from a bridge, now or later: playbacks, recordings.
 
-use std::sync::{Arc, Weak};
-
-use serde_json::json;
-
 use super::Bridge;
-use crate::client::payload::{RecordOptions, id_or_new};
+use crate::client::media::OF_BRIDGE;
+use crate::client::payload::RecordOptions;
 use crate::client::{Error, LiveRecording, Playback, Staged};
-use crate::wire::kind::Entity;
 
 impl Bridge {
     /// Plays media to all, as in `sound:hello-world`; several, with commas between, one after the other.
@@ -17,18 +13,7 @@ impl Bridge {
 
     /// Plays media to all as the playback `id`.
     pub fn play_as(&self, id: &str, media: &str) -> Result<Playback, Error> {
-        let id = id_or_new(id, "pb");
-        let bridge = self.located()?;
-        let playback = Playback::heard(bridge.handle.other(Entity::Playback, &id), Weak::new())?;
-        bridge.start(playback, media)
-    }
-
-    fn start(&self, playback: Playback, media: &str) -> Result<Playback, Error> {
-        let payload = json!({ "playback_id": playback.id(), "media_uri": media });
-        let answer = self
-            .handle
-            .create_with("BridgePlay", "bridge_play", payload)?;
-        Ok(playback.found(answer))
+        OF_BRIDGE.play(&self.located()?.handle, id, media)
     }
 
     /// [`play`](Bridge::play), later. The bridge has to be there now.
@@ -38,44 +23,12 @@ impl Bridge {
 
     /// [`play_as`](Bridge::play_as), later. The bridge has to be there now.
     pub fn stage_play_as(&self, id: &str, media: &str) -> Result<Staged<Playback>, Error> {
-        let id = id_or_new(id, "pb");
-        let payload = json!({ "playback_id": id, "media_uri": media });
-        let answer = self
-            .handle
-            .get_with("BridgeStagePlay", "bridge_play", payload)?;
-        let bridge = Bridge::from(self.handle.found(answer));
-        let unmade = Arc::default();
-        let playback = Playback::heard(
-            bridge.handle.other(Entity::Playback, &id),
-            Arc::downgrade(&unmade),
-        )?;
-        let media = media.to_owned();
-        Ok(Staged::unmade(playback, unmade, move |playback| {
-            bridge.start(playback, &media)
-        }))
+        OF_BRIDGE.stage_play(&self.handle, id, media)
     }
 
     /// Records what all hear under `name`, a new one when empty.
     pub fn record(&self, name: &str, options: &RecordOptions) -> Result<LiveRecording, Error> {
-        let name = id_or_new(name, "rc");
-        let bridge = self.located()?;
-        let recording = LiveRecording::heard(
-            bridge.handle.other(Entity::LiveRecording, &name),
-            Weak::new(),
-        )?;
-        bridge.start_recording(recording, options)
-    }
-
-    fn start_recording(
-        &self,
-        recording: LiveRecording,
-        options: &RecordOptions,
-    ) -> Result<LiveRecording, Error> {
-        let payload = json!({ "name": recording.name(), "options": options });
-        let answer = self
-            .handle
-            .create_with("BridgeRecord", "bridge_record", payload)?;
-        Ok(recording.found(answer))
+        OF_BRIDGE.record(&self.located()?.handle, name, options)
     }
 
     /// [`record`](Bridge::record), later. The bridge has to be there now.
@@ -84,20 +37,6 @@ impl Bridge {
         name: &str,
         options: &RecordOptions,
     ) -> Result<Staged<LiveRecording>, Error> {
-        let name = id_or_new(name, "rc");
-        let payload = json!({ "name": name, "options": options });
-        let answer = self
-            .handle
-            .get_with("BridgeStageRecord", "bridge_record", payload)?;
-        let bridge = Bridge::from(self.handle.found(answer));
-        let unmade = Arc::default();
-        let recording = LiveRecording::heard(
-            bridge.handle.other(Entity::LiveRecording, &name),
-            Arc::downgrade(&unmade),
-        )?;
-        let options = options.clone();
-        Ok(Staged::unmade(recording, unmade, move |recording| {
-            bridge.start_recording(recording, &options)
-        }))
+        OF_BRIDGE.stage_record(&self.handle, name, options)
     }
 }

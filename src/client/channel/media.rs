@@ -1,11 +1,10 @@
 //! What is made from a channel: playbacks, recordings, channels that snoop, channels of programs, calls.
 
-use std::sync::Weak;
-
 use serde_json::json;
 
 use super::Channel;
 use crate::client::channels;
+use crate::client::media::OF_CHANNEL;
 use crate::client::payload::{ExternalMedia, Originate, RecordOptions, Snoop, id_or_new};
 use crate::client::{Error, LiveRecording, Playback};
 use crate::wire::kind::Entity;
@@ -18,41 +17,12 @@ impl Channel {
 
     /// Plays media as the playback `id`.
     pub fn play_as(&self, id: &str, media: &str) -> Result<Playback, Error> {
-        let id = id_or_new(id, "pb");
-        let channel = self.located()?;
-        let playback = Playback::heard(channel.handle.other(Entity::Playback, &id), Weak::new())?;
-        channel.start(playback, media)
-    }
-
-    pub(super) fn start(&self, playback: Playback, media: &str) -> Result<Playback, Error> {
-        let payload = json!({ "playback_id": playback.id(), "media_uri": media });
-        let answer = self
-            .handle
-            .create_with("ChannelPlay", "channel_play", payload)?;
-        Ok(playback.found(answer))
+        OF_CHANNEL.play(&self.located()?.handle, id, media)
     }
 
     /// Records what comes from it under `name`, a new one when empty.
     pub fn record(&self, name: &str, options: &RecordOptions) -> Result<LiveRecording, Error> {
-        let name = id_or_new(name, "rc");
-        let channel = self.located()?;
-        let recording = LiveRecording::heard(
-            channel.handle.other(Entity::LiveRecording, &name),
-            Weak::new(),
-        )?;
-        channel.start_recording(recording, options)
-    }
-
-    pub(super) fn start_recording(
-        &self,
-        recording: LiveRecording,
-        options: &RecordOptions,
-    ) -> Result<LiveRecording, Error> {
-        let payload = json!({ "name": recording.name(), "options": options });
-        let answer = self
-            .handle
-            .create_with("ChannelRecord", "channel_record", payload)?;
-        Ok(recording.found(answer))
+        OF_CHANNEL.record(&self.located()?.handle, name, options)
     }
 
     /// A new channel that hears it, and speaks to it.

@@ -1,12 +1,11 @@
 //! What is made from a channel later. The channel is looked for now: it has to be there.
 
-use std::sync::Arc;
-
 use serde_json::json;
 
 use super::Channel;
 use crate::client::channels;
-use crate::client::payload::{ExternalMedia, Originate, RecordOptions, Snoop, id_or_new};
+use crate::client::media::OF_CHANNEL;
+use crate::client::payload::{ExternalMedia, Originate, RecordOptions, Snoop};
 use crate::client::{Error, LiveRecording, Playback, Staged};
 use crate::wire::kind::Entity;
 
@@ -18,21 +17,7 @@ impl Channel {
 
     /// [`play_as`](Channel::play_as), later.
     pub fn stage_play_as(&self, id: &str, media: &str) -> Result<Staged<Playback>, Error> {
-        let id = id_or_new(id, "pb");
-        let payload = json!({ "playback_id": id, "media_uri": media });
-        let answer = self
-            .handle
-            .get_with("ChannelStagePlay", "channel_play", payload)?;
-        let channel = Channel::from(self.handle.found(answer));
-        let unmade = Arc::default();
-        let playback = Playback::heard(
-            channel.handle.other(Entity::Playback, &id),
-            Arc::downgrade(&unmade),
-        )?;
-        let media = media.to_owned();
-        Ok(Staged::unmade(playback, unmade, move |playback| {
-            channel.start(playback, &media)
-        }))
+        OF_CHANNEL.stage_play(&self.handle, id, media)
     }
 
     /// [`record`](Channel::record), later.
@@ -41,21 +26,7 @@ impl Channel {
         name: &str,
         options: &RecordOptions,
     ) -> Result<Staged<LiveRecording>, Error> {
-        let name = id_or_new(name, "rc");
-        let payload = json!({ "name": name, "options": options });
-        let answer = self
-            .handle
-            .get_with("ChannelStageRecord", "channel_record", payload)?;
-        let channel = Channel::from(self.handle.found(answer));
-        let unmade = Arc::default();
-        let recording = LiveRecording::heard(
-            channel.handle.other(Entity::LiveRecording, &name),
-            Arc::downgrade(&unmade),
-        )?;
-        let options = options.clone();
-        Ok(Staged::unmade(recording, unmade, move |recording| {
-            channel.start_recording(recording, &options)
-        }))
+        OF_CHANNEL.stage_record(&self.handle, name, options)
     }
 
     /// [`snoop`](Channel::snoop), later.
